@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/supervisor/check.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+
+#include "daemon/process.h"
+#include "daemon/supervisor/launch.h"
+
+typedef void say_fn(const char *text);
+
+static void sayf(say_fn *say, const char *fmt, ...) PRINTF_LIKE(2, 3);
+static void sayf(say_fn *say, const char *fmt, ...)
+{
+	char text[600];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	say(text);
+}
+
+static const char *user_of(const struct conf *conf, const struct conf_pool *pool)
+{
+	return pool && *pool->user ? pool->user : conf->daemon.user;
+}
+
+/* -EPERM (not root now) is for whoever starts it. */
+static int check_user(const char *section, const char *name, const char *user, struct err *err)
+{
+	struct account account = {0};
+	int rc = account_find(user, &account, err);
+
+	account_free(&account);
+	if (rc == 0 || rc == -EPERM)
+		return 0;
+	return err_prefix(err, "[%s%s%s] user: ", section, *name ? " " : "", name);
+}
+
+int check_errors(const struct conf *conf, struct err *err)
+{
+	char *paths[ROLE_COUNT];
+	mode_t mode;
+	int rc = check_user("daemon", "", conf->daemon.user, err);
+
+	for (size_t i = 0; rc == 0 && i < conf->npools; i++)
+		rc = check_user("pool", conf->pools[i].section, user_of(conf, &conf->pools[i]), err);
+	if (rc == 0)
+		rc = listeners_parse_mode(conf->daemon.socket_mode, &mode, err);
+	if (rc < 0)
+		return rc;
+	rc = launch_find_programs(paths, err);
+	for (size_t i = 0; rc == 0 && i < ROLE_COUNT; i++)
+		free(paths[i]);
+	return rc;
+}
+
+static void warn_users(const struct conf *conf, say_fn *say)
+{
+	for (size_t i = 0; i < conf->npools; i++) {
+		const char *user = user_of(conf, &conf->pools[i]);
+		struct account account = {0};
+		struct err err = {0};
+
+		if (account_find(user, &account, &err) == -EPERM)
+			sayf(say, "pool '%s': %s", conf->pools[i].section, err.text);
+		else if (account.ids.uid == 0 && geteuid() == 0)
+			sayf(say, "handlers of pool '%s' run as root: set `user` in [pool %s] or [daemon]",
+			    conf->pools[i].section, conf->pools[i].section);
+		account_free(&account);
+	}
+}
+
+/* user:password@ in an address, RabbitMQ's well-known one excepted. */
+static bool url_has_password(const char *url)
+{
+	const char *from = strstr(url, "://"), *at = strrchr(url, '@');
+	const char *colon = from ? strchr(from + 3, ':') : NULL;
+
+	return at && colon && colon < at && strncmp(from, "://guest:guest@", 15) != 0;
+}
+
+static void warn_file(const struct conf *conf, say_fn *say)
+{
+	struct stat st;
+
+	if (!conf->file || stat(conf->file, &st) < 0 || !(st.st_mode & S_IROTH) || *conf->broker.password_file)
+		return;
+	for (size_t i = 0; i < conf->broker.url.n; i++) {
+		if (url_has_password(conf->broker.url.v[i])) {
+			sayf(say, "everybody can read '%s', which holds a password: run `chmod o-r` on it, or use "
+				  "password_file",
+			    conf->file);
+			return;
+		}
+	}
+}
+
+static void warn_socket(const struct conf *conf, say_fn *say)
+{
+	mode_t mode;
+
+	if (listeners_parse_mode(conf->daemon.socket_mode, &mode, NULL) == 0 && (mode & 02))
+		sayf(say, "socket_mode %s lets every user of this machine submit, read and cancel jobs",
+		    conf->daemon.socket_mode);
+}
+
+static bool command_exists(const struct conf_handler *h)
+{
+	const char *word = h->command.v[0];
+	auto_free char *path = word[0] != '/' && strchr(word, '/') ? xasprintf("%s/%s", h->directory, word)
+								     : spawn_find(word, NULL);
+
+	return path && access(path, X_OK) == 0;
+}
+
+static void warn_handlers(const struct conf *conf, say_fn *say)
+{
+	if (conf->nhandlers == 0)
+		sayf(say, "no [handler TYPE] is configured: every job will be dead");
+	for (size_t i = 0; i < conf->nhandlers; i++) {
+		const struct conf_handler *h = &conf->handlers[i];
+
+		if (h->command.n == 0)
+			sayf(say, "handler '%s' has no command: its jobs will be dead", h->section);
+		else if (!command_exists(h))
+			sayf(say, "handler '%s': there is no executable '%s'", h->section, h->command.v[0]);
+	}
+}
+
+void check_warnings(const struct conf *conf, void (*say)(const char *text))
+{
+	warn_users(conf, say);
+	warn_file(conf, say);
+	warn_socket(conf, say);
+	warn_handlers(conf, say);
+	if (conf->npools == 0)
+		sayf(say, "no [pool NAME] is configured: no job will run here");
+}
