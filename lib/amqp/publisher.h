@@ -45,6 +45,7 @@ void amqp_publisher_free(struct amqp_publisher *p); /* settles nothing more */
  * full. */
 uint32_t amqp_publisher_room(const struct amqp_publisher *p);
 uint32_t amqp_publisher_outstanding(const struct amqp_publisher *p);
+bool amqp_publisher_has(const struct amqp_publisher *p, uint64_t key); /* is outstanding */
 
 /* Publishes with mandatory and delivery_mode 2 to m->exchange with m->routing_key: m's properties, its raw_headers
  * without those of envelope_header_is_ours(), and m->headers. -EAGAIN without room; other errors: it can never

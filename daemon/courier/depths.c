@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/courier/depths.h"
+
+#include "lib/base/clock.h"
+
+#define DEPTHS_MAGIC 0x64707468u
+
+struct depths {
+	unsigned magic;
+	struct process *p;
+	struct amqp_depth *poll;
+	const char *names[BOARD_QUEUES_MAX];
+};
+
+static struct board_depth *seen(struct depths *d, size_t index)
+{
+	struct board_depth *depth = &d->p->slot->depths[index];
+
+	depth->at_wall_ms = clock_wall_ms();
+	process_board_changed(d->p);
+	return depth;
+}
+
+static void on_depth(void *arg, size_t index, uint32_t ready, uint32_t consumers)
+{
+	OBJ(struct depths, d, arg, DEPTHS_MAGIC);
+	struct board_depth *depth = seen(d, index);
+
+	if (depth->missing)
+		log_info("queue '%s' is there again", d->names[index]);
+	depth->ready = ready;
+	depth->consumers = consumers;
+	depth->missing = false;
+}
+
+static void on_missing(void *arg, size_t index)
+{
+	OBJ(struct depths, d, arg, DEPTHS_MAGIC);
+	struct board_depth *depth = seen(d, index);
+
+	if (!depth->missing)
+		log_warn("queue '%s' does not exist on the broker", d->names[index]);
+	depth->ready = depth->consumers = 0;
+	depth->missing = true;
+}
+
+struct depths *depths_new(struct process *p, struct amqp_conn *conn)
+{
+	static const struct amqp_depth_events events = {on_depth, on_missing};
+	struct depths *d = xcalloc(1, sizeof *d);
+	size_t n = p->conf->nqueues;
+
+	d->magic = DEPTHS_MAGIC;
+	d->p = p;
+	if (n > BOARD_QUEUES_MAX) {
+		log_warn("depths are shown of the first %d of %zu queues", BOARD_QUEUES_MAX, n);
+		n = BOARD_QUEUES_MAX;
+	}
+	for (size_t i = 0; i < n; i++)
+		d->names[i] = p->conf->queues[i].section;
+	d->poll = amqp_depth_new(conn, d->names, n, p->conf->broker.depth_interval, &events, d);
+	return d;
+}
+
+void depths_free(struct depths *d)
+{
+	if (!d)
+		return;
+	amqp_depth_free(d->poll);
+	free(d);
+}
