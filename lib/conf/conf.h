@@ -24,7 +24,7 @@ enum conf_queue_type { QUEUE_QUORUM, QUEUE_CLASSIC };
 
 typedef char *conf_TEXT;
 typedef char *conf_PATH;
-typedef struct conf_words conf_WORDS, conf_COMMAND, conf_ENV;
+typedef struct conf_words conf_WORDS, conf_URLS, conf_COMMAND, conf_ENV;
 typedef int64_t conf_INT, conf_DURATION, conf_SIZE;
 typedef bool conf_BOOL;
 typedef enum log_level conf_LEVEL;
@@ -88,15 +88,21 @@ struct conf {
 char *conf_default_file(void);
 
 /* Reads FILE and its conf.d, applies defaults (directories, queues), checks that names resolve. NULL
- * with the file, line, option and what to do about it in `err`. */
+ * with the file, line, option and what to do about it in `err`. The password of password_file becomes part of the
+ * urls where this process may read that file; a client that may not gets the rest all the same. */
 struct conf *conf_load(const char *file, struct err *err);
+
+/* What only the process that starts the node can know: that the users of the pools exist and it may become them, and
+ * that the password file can be read. 0, or negative with err. */
+int conf_check_start(const struct conf *c, struct err *err);
 
 /* From text (tests, and the memfd of a child). */
 struct conf *conf_parse(struct slice text, const char *file, struct err *err);
 struct conf *conf_from_fd(int fd, struct err *err);
 
-/* Writes the configuration back as INI; without `secrets` passwords become ***, with `origins` each line
- * says where its value came from. -ENOBUFS. */
+/* Writes the configuration back as INI that can be read again; without `secrets` passwords become ***, with
+ * `origins` a comment behind each value says where it came from. -EINVAL if a value cannot be written (a directory
+ * with a line break in the environment), -ENOBUFS. */
 int conf_write(const struct conf *c, bool secrets, bool origins, struct buf *out);
 
 /* A sealed memfd of conf_write() for a child. Negative errno with err. */
