@@ -18,16 +18,16 @@ CREATE TABLE job (
 	due_wall_ms INTEGER,                  -- not before, while queued or retrying
 	started_wall_ms INTEGER,              -- of the last recorded run
 	ended_wall_ms INTEGER,                -- when it was over
-	body INTEGER,                         -- of a dead job: body.id
+	body INTEGER,                         -- body.id of a job that is over and may be retried by hand
 	error TEXT,
 	result_cut INTEGER NOT NULL DEFAULT 0,
 	result BLOB
 );
 -- The identity is (queue, id); id leads so that a job is found by its id alone.
 CREATE UNIQUE INDEX job_identity ON job (id, queue);
--- Jobs that are done (3), nearly all of them, cost nothing here.
+-- Jobs that are done (3), nearly all of them, cost nothing here. There is no index by their end: what is old is
+-- found by walking from the low end of seq, which is the order of arrival (daemon/store/sweep.c).
 CREATE INDEX job_state ON job (state, seq) WHERE state <> 3;
-CREATE INDEX job_ended ON job (ended_wall_ms) WHERE ended_wall_ms IS NOT NULL;
 
 -- One row a run. key = job.seq * 4096 + n, n from 0: the runs of a job lie side by side, in one b-tree.
 CREATE TABLE run (
@@ -66,7 +66,7 @@ CREATE INDEX parcel_due ON parcel (due_wall_ms) WHERE state IN (1, 3);
 CREATE INDEX parcel_ready ON parcel (destination, priority DESC, id) WHERE state = 0;
 CREATE INDEX parcel_job ON parcel (job) WHERE job IS NOT NULL;
 
--- Envelope (lib/job/envelope.h) and body of parcels and dead jobs.
+-- Envelope (lib/job/envelope.h) and body of parcels and of jobs that ended otherwise than done.
 CREATE TABLE body (
 	id INTEGER PRIMARY KEY,
 	envelope BLOB NOT NULL,
@@ -81,7 +81,8 @@ CREATE TABLE claim (
 	worker TEXT NOT NULL
 ) WITHOUT ROWID;
 
--- Jobs that were cancelled while their message was in the broker: asked for until it comes by, or until then.
+-- Cancels that wait for something: for the message of a job that is in the broker (asked for until it comes by, or
+-- until then), or for the end of a run.
 CREATE TABLE tombstone (
 	job INTEGER PRIMARY KEY,
 	queue TEXT NOT NULL,
