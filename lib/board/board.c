@@ -184,7 +184,7 @@ bool board_read(const struct board *b, size_t i, struct board_slot *ret)
 		memcpy(ret, &cell->copy[before & 1], sizeof *ret);
 		atomic_thread_fence(memory_order_acquire);
 		after = atomic_load_explicit(&cell->shown, memory_order_relaxed);
-		/* One publish later the other copy was written, not this one. */
-	} while (after - before > 1 && ++tries < BOARD_READ_TRIES);
+		/* Once the index has moved, the owner may be filling the copy that was read. */
+	} while (after != before && ++tries < BOARD_READ_TRIES);
 	return ret->state != BOARD_FREE;
 }
