@@ -135,6 +135,8 @@ static void show(struct cell *cell, const struct board_slot *slot)
 {
 	uint32_t shown = atomic_load_explicit(&cell->shown, memory_order_relaxed) + 1;
 
+	/* The flip before this one comes first: a reader of the copy that is overwritten now must see it. */
+	atomic_thread_fence(memory_order_release);
 	memcpy(&cell->copy[shown & 1], slot, sizeof *slot);
 	atomic_store_explicit(&cell->shown, shown, memory_order_release);
 }
