@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A table for people: columns as wide as their widest cell, cut where the screen ends. What is cut is the last
+ * column first, then the widest of those that are not marked `whole`.
+ */
+#ifndef SKEP_CLIENT_TABLE_H
+#define SKEP_CLIENT_TABLE_H
+
+#include <stdio.h>
+
+#include "client/screen.h"
+#include "lib/base/buf.h"
+
+struct table_column {
+	const char *title;
+	bool right; /* numbers */
+	bool whole; /* never cut: ids, to be copied */
+};
+
+struct table;
+
+struct table *table_new(const struct table_column *columns, size_t n); /* columns are borrowed */
+void table_free(struct table *t);
+
+/* Adds the next cell, row by row. The text is cleaned (text.h) and copied; NULL is an empty cell. */
+void table_add(struct table *t, const char *text, enum paint paint);
+void table_addf(struct table *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Prints titles and rows, each line behind `indent` blanks. */
+void table_print(const struct table *t, const struct screen *screen, size_t indent, FILE *out);
+
+#endif
