@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""Double deliveries and late answers, each brought about on purpose."""
+
+import os
+import signal
+
+import pytest
+
+from broker import Broker
+from ledger import audit
+from skep import Skep, outcomes
+from waiting import stays, wait_until
+
+LINE = 'echo "$SKEP_JOB_ID $SKEP_ATTEMPT" >> "$RUNS"\n'
+
+
+@pytest.mark.parametrize("point", ["courier.published", "courier.confirmed", "store.settle"])
+def test_a_confirm_after_the_next_retry_was_recorded_does_not_clear_it(
+    faulty: Skep, broker: Broker, queue_type: str, point: str
+) -> None:
+    faulty.consume("work", queue_type)
+    faulty.handler("flaky", LINE + '[ "$SKEP_ATTEMPT" -ge 3 ]', backoff="fixed 2s")
+    # the process that holds the confirm stops, and goes on only when the next retry is recorded
+    stopped = point.split(".")[0]
+    faulty.environment["SKEP_FAULT"] = f"{point}:stop"
+    faulty.start()
+    faulty.wait_consuming("work")
+    faulty.http("POST", "/v1/jobs?type=flaky&queue=work&id=late", b"x", {"Content-Type": "text/plain"})
+    wait_until((faulty.dir / "fired" / point).exists, f"{point} to be passed")
+    wait_until(lambda: len(faulty.runs("late")) == 1, "attempt 1, whose parcel is not settled")
+    if stopped == "courier":
+        faulty.wait_state("late", "retrying")
+    os.kill(faulty.pid(stopped), signal.SIGCONT)
+    job = faulty.wait_done("late", 30)
+    assert outcomes(job) == ["retry", "retry", "done"] and len(faulty.runs("late")) == 3
+    audit(faulty, ["late"])
+
+
+def test_an_outcome_in_the_socket_of_a_killed_worker_is_recorded(
+    faulty: Skep, broker: Broker, queue_type: str
+) -> None:
+    faulty.consume("work", queue_type)
+    faulty.handler("quick", LINE + "echo result")
+    faulty.environment["SKEP_FAULT"] = "worker.outcome_sent:kill"
+    faulty.start()
+    faulty.wait_consuming("work")
+    store, worker = faulty.pid("store"), faulty.pid("work/1")
+    os.kill(store, signal.SIGSTOP)
+    broker.publish("work", type="quick", message_id="sent")
+    wait_until((faulty.dir / "fired/worker.outcome_sent").exists, "the outcome to be sent")
+    wait_until(lambda: worker not in faulty.workers(), "the worker to be reaped")
+    os.kill(store, signal.SIGCONT)
+    job = faulty.wait_done("sent")
+    assert outcomes(job) == ["done"] and job["losses"] == 0 and job["result"] == "result\n"
+    broker.publish("work", type="quick", message_id="after")
+    faulty.wait_done("after")
+    assert len(faulty.runs("sent")) == 1
+    audit(faulty, ["sent", "after"])
+
+
+def test_outcomes_of_a_stopped_store_wait_and_are_recorded_once(skep: Skep, broker: Broker) -> None:
+    skep.consume("work", "quorum", workers=2, prefetch=4)
+    skep.handler("quick", LINE + "echo result")
+    skep.start()
+    skep.wait_consuming("work", 2)
+    store = skep.pid("store")
+    os.kill(store, signal.SIGSTOP)
+    names = [f"j{i}" for i in range(40)]
+    broker.publish_many("work", [(name, "quick") for name in names])
+    wait_until(lambda: len(skep.runs()) >= 2, "some to have run")
+    broker.close()
+    stays(lambda: len(skep.runs()) <= 2 * 4, "a store that is slow slows consumption", 1)
+    os.kill(store, signal.SIGKILL)
+    for name in names:
+        assert outcomes(skep.wait_done(name)) == ["done"]
+    audit(skep, names)
+
+
+@pytest.mark.parametrize("through", ["foreign", "submit"])
+def test_a_job_that_kills_the_whole_node_is_dead_after_three_losses(
+    skep: Skep, broker: Broker, queue_type: str, through: str
+) -> None:
+    """A foreign first run is known to the workers and to the store's memory only: when the node dies with
+    it, it is forgotten (the window of a volatile claim), and the three that count come after it."""
+    skep.consume("work", queue_type, workers=2)
+    skep.handler("quick", LINE + "echo result")
+    skep.handler("bomb", LINE + 'kill -9 $(awk \'$1 == "PPid:" { print $2 }\' /proc/$PPID/status); exec sleep 9')
+    neighbours = [f"n{i}" for i in range(40)]
+    skep.start()
+    skep.wait_consuming("work", 2)
+    if through == "foreign":
+        broker.publish("work", type="bomb", message_id="bomb")
+    else:
+        skep.submit("bomb", queue="work", id="bomb")
+    broker.publish_many("work", [(name, "quick") for name in neighbours])
+    deaths = 0
+
+    def over() -> bool:
+        nonlocal deaths
+        if skep.process.poll() is not None:
+            assert skep.process.returncode == -signal.SIGKILL
+            deaths += 1
+            skep.assert_nothing_left()
+            skep.start(wait=False)
+        return skep.healthy() and (skep.job("bomb") or {}).get("state") == "dead"
+
+    wait_until(over, "the job to be dead", 60)
+    job = skep.job("bomb")
+    expected = {"foreign": 4, "submit": 3}[through]
+    assert job["losses"] == 3 and outcomes(job)[:3] == ["lost"] * 3, job
+    assert deaths == expected and len(skep.runs("bomb")) == expected
+    for name in neighbours:
+        skep.wait_done(name)
+    books = audit(skep, neighbours, window=deaths)
+    assert all(job["losses"] <= 1 and job["state"] == "done" for job in skep.all_jobs() if job["id"] in neighbours)
+    print(books.text())
+
+
+def test_a_nameless_job_has_one_id_from_its_redelivery_on(skep: Skep, broker: Broker, queue_type: str) -> None:
+    skep.consume("work", queue_type)
+    skep.queue("work", type=queue_type, handler="fragile")
+    skep.handler("fragile", LINE + '[ -e "$DIR/killed" ] && exec cat; touch "$DIR/killed"; kill -9 $PPID; exec sleep 9')
+    skep.start()
+    skep.wait_consuming("work")
+    broker.publish_bare("work", b"nameless")
+    job = wait_until(lambda: skep.jobs(state="done"), "the job to be done", 30)[0]
+    assert job["result"] == "nameless" and len(skep.runs()) == 2 and len(skep.all_jobs()) == 1

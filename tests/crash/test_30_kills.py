@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""kill -9 of each part of a node with a thousand jobs in flight, and of all parts at random for a minute."""
+
+import http.client
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+
+import pytest
+
+from broker import Broker
+from ledger import audit, wait_all_over
+from skep import Skep
+from waiting import wait_until
+
+JOBS = 1000
+WORKERS = 3
+CHAOS_SECONDS = float(os.environ.get("SKEP_CHAOS_SECONDS", "60"))
+PARTS = ["worker", "store", "courier", "gateway", "supervisor", "broker"]
+
+
+def prepare(skep: Skep, queue_type: str) -> Skep:
+    line = 'echo "$SKEP_JOB_ID $SKEP_ATTEMPT" >> "$RUNS"\n'
+    skep.consume("work", queue_type, workers=WORKERS, prefetch=10)
+    skep.handler("quick", line + "echo result")
+    skep.handler("slow", line + "exec sleep 0.1")
+    skep.handler("flaky", line + '[ "$SKEP_ATTEMPT" -ge 2 ]', backoff="fixed 300ms")
+    # bystanders of repeated kills are not poison: let nobody die of it
+    skep.set("store", max_losses=50)
+    return skep
+
+
+def job_list(prefix: str, count: int) -> list[tuple[str, str]]:
+    kinds = ["quick"] * 8 + ["slow", "flaky"]
+    return [(f"{prefix}{i}", kinds[i % len(kinds)]) for i in range(count)]
+
+
+def submit_stubbornly(skep: Skep, jobs: list[tuple[str, str]]) -> None:
+    """Repeats each batch, with its ids, until it is answered: whatever dies meanwhile."""
+    for at in range(0, len(jobs), 50):
+        batch = [{"id": job_id, "type": kind, "queue": "work"} for job_id, kind in jobs[at : at + 50]]
+
+        def accepted(batch: list[dict] = batch) -> bool:
+            with suppress(OSError, http.client.HTTPException, AssertionError):
+                return len(skep.submit_many(batch)) == len(batch)
+            return False
+
+        wait_until(accepted, "a batch to be accepted", 60)
+
+
+def publish_stubbornly(broker: Broker, jobs: list[tuple[str, str]]) -> None:
+    """In transactions: one that fails was not published, or was and is published twice."""
+    for at in range(0, len(jobs), 100):
+
+        def published(batch: list[tuple[str, str]] = jobs[at : at + 100]) -> bool:
+            try:
+                broker.publish_many("work", batch)
+                return True
+            except Exception:  # pika: whatever a dying broker does to a connection
+                return False
+
+        wait_until(published, "a batch to be published", 60)
+
+
+def kill(skep: Skep, broker: Broker, part: str, rng: random.Random) -> None:
+    if part == "broker":
+        broker.rabbit.kill()
+        broker.rabbit.start()
+    elif part == "supervisor":
+        skep.kill()
+        skep.start(wait=False)
+    else:
+        children = skep.children()
+        pids = [p.pid for p in children.values() if p.program == f"skep-{part}"]
+        if pids:
+            with suppress(ProcessLookupError):
+                os.kill(rng.choice(pids), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_thousand_jobs_outlive_the_end_of(part: str, make_skep, own_broker: Broker, queue_type: str) -> None:
+    rng = random.Random(part)
+    skep = prepare(make_skep(own_broker), queue_type).start()
+    skep.wait_consuming("work", WORKERS)
+    foreign, ours = job_list("f", JOBS // 2), job_list("s", JOBS // 2)
+    ids = [job_id for job_id, _ in foreign + ours]
+    publish_stubbornly(own_broker, foreign)
+    submitting = threading.Thread(target=submit_stubbornly, args=(skep, ours))
+    submitting.start()
+    kills = 0
+    for mark in (50, 250) if part == "broker" else (50, 200, 350, 500):
+        wait_until(lambda: len(skep.runs()) >= mark, f"{mark} runs", 60)
+        kill(skep, own_broker, part, rng)
+        kills += 1
+    submitting.join(60)
+    assert not submitting.is_alive()
+    wait_all_over(skep, ids, 90)
+    # what the death of the supervisor makes forgotten: first runs whose claim was volatile
+    books = audit(skep, ids, window=kills * WORKERS if part == "supervisor" else 0)
+    print(f"{part} killed {kills} times: {books.text()}")
+
+
+def test_a_thousand_jobs_outlive_a_minute_of_everything_dying(make_skep, own_broker: Broker) -> None:
+    seed = int(os.environ.get("SKEP_CHAOS_SEED", time.time_ns() & 0xFFFFFF))
+    print(f"SKEP_CHAOS_SEED={seed}")
+    rng = random.Random(seed)
+    skep = prepare(make_skep(own_broker), rng.choice(["quorum", "classic"])).start()
+    skep.wait_consuming("work", WORKERS)
+    ids: list[str] = []
+    stop = threading.Event()
+    failed: list[BaseException] = []
+
+    def feed() -> None:
+        """Keeps about a thousand jobs in flight, by both ways."""
+        try:
+            round_number = 0
+            while not stop.is_set():
+                if len(ids) - len(skep.runs()) < JOBS:
+                    foreign = job_list(f"f{round_number}-", 200)
+                    ours = job_list(f"s{round_number}-", 200)
+                    publish_stubbornly(own_broker_of_feeder, foreign)
+                    ids.extend(job_id for job_id, _ in foreign)
+                    submit_stubbornly(skep, ours)
+                    ids.extend(job_id for job_id, _ in ours)
+                    round_number += 1
+                stop.wait(0.1)
+        except BaseException as error:
+            failed.append(error)
+
+    own_broker_of_feeder = Broker(own_broker.rabbit, own_broker.vhost)
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    kills: Counter = Counter()
+    deadline = time.monotonic() + CHAOS_SECONDS
+    while time.monotonic() < deadline:
+        part = rng.choice(["worker"] * 6 + ["store"] * 4 + ["courier"] * 4 + ["gateway"] * 3 + ["supervisor"] * 2 + ["broker"])
+        kill(skep, own_broker, part, rng)
+        kills[part] += 1
+        time.sleep(rng.uniform(0, 1.5))  # not a wait for anything: the moments are the point
+    stop.set()
+    feeder.join(120)
+    assert not feeder.is_alive() and not failed, failed
+    wait_all_over(skep, ids, 180)
+    # Volatile claims are forgotten where the store's memory dies together with the worker: with the
+    # supervisor always, with the store when it and a worker die before they have met again.
+    window = kills["supervisor"] * WORKERS + kills["worker"]
+    # A transaction that broke off may have been published twice; such a pair may run twice.
+    books = audit(skep, ids, window=window + kills["broker"] * 100)
+    print(f"killed {dict(kills)}: {books.text()}")
