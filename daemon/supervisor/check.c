@@ -22,36 +22,13 @@ static void sayf(say_fn *say, const char *fmt, ...)
 	say(text);
 }
 
-static const char *user_of(const struct conf *conf, const struct conf_pool *pool)
-{
-	return pool && *pool->user ? pool->user : conf->daemon.user;
-}
-
-/* -EPERM (not root now) is for whoever starts it. */
-static int check_user(const char *section, const char *name, const char *user, struct err *err)
-{
-	struct account account = {0};
-	int rc = account_find(user, &account, err);
-
-	account_free(&account);
-	if (rc == 0 || rc == -EPERM)
-		return 0;
-	return err_prefix(err, "[%s%s%s] user: ", section, *name ? " " : "", name);
-}
-
 int check_errors(const struct conf *conf, struct err *err)
 {
 	char *paths[ROLE_COUNT];
-	mode_t mode;
-	int rc = check_user("daemon", "", conf->daemon.user, err);
+	int rc = conf_check_start(conf, err);
 
-	for (size_t i = 0; rc == 0 && i < conf->npools; i++)
-		rc = check_user("pool", conf->pools[i].section, user_of(conf, &conf->pools[i]), err);
 	if (rc == 0)
-		rc = listeners_parse_mode(conf->daemon.socket_mode, &mode, err);
-	if (rc < 0)
-		return rc;
-	rc = launch_find_programs(paths, err);
+		rc = launch_find_programs(paths, err);
 	for (size_t i = 0; rc == 0 && i < ROLE_COUNT; i++)
 		free(paths[i]);
 	return rc;
@@ -60,13 +37,9 @@ int check_errors(const struct conf *conf, struct err *err)
 static void warn_users(const struct conf *conf, say_fn *say)
 {
 	for (size_t i = 0; i < conf->npools; i++) {
-		const char *user = user_of(conf, &conf->pools[i]);
 		struct account account = {0};
-		struct err err = {0};
 
-		if (account_find(user, &account, &err) == -EPERM)
-			sayf(say, "pool '%s': %s", conf->pools[i].section, err.text);
-		else if (account.ids.uid == 0 && geteuid() == 0)
+		if (geteuid() == 0 && account_find(conf->pools[i].user, &account, NULL) == 0 && account.ids.uid == 0)
 			sayf(say, "handlers of pool '%s' run as root: set `user` in [pool %s] or [daemon]",
 			    conf->pools[i].section, conf->pools[i].section);
 		account_free(&account);
@@ -100,9 +73,7 @@ static void warn_file(const struct conf *conf, say_fn *say)
 
 static void warn_socket(const struct conf *conf, say_fn *say)
 {
-	mode_t mode;
-
-	if (listeners_parse_mode(conf->daemon.socket_mode, &mode, NULL) == 0 && (mode & 02))
+	if (listeners_mode(conf) & S_IWOTH)
 		sayf(say, "socket_mode %s lets every user of this machine submit, read and cancel jobs",
 		    conf->daemon.socket_mode);
 }
@@ -123,9 +94,7 @@ static void warn_handlers(const struct conf *conf, say_fn *say)
 	for (size_t i = 0; i < conf->nhandlers; i++) {
 		const struct conf_handler *h = &conf->handlers[i];
 
-		if (h->command.n == 0)
-			sayf(say, "handler '%s' has no command: its jobs will be dead", h->section);
-		else if (!command_exists(h))
+		if (!command_exists(h))
 			sayf(say, "handler '%s': there is no executable '%s'", h->section, h->command.v[0]);
 	}
 }

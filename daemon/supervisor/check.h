@@ -5,7 +5,7 @@
 
 #include "lib/conf/conf.h"
 
-/* What would keep skepd from starting with it. A user that only root can become is for check_warnings(). */
+/* What would keep the caller from starting skepd with it: -errno and the first of them. */
 int check_errors(const struct conf *conf, struct err *err);
 
 /* Calls `say` with each warning. */

@@ -80,7 +80,7 @@ static int lock_busy(int fd, const char *dir, struct err *err)
 
 	pid[n > 0 ? n : 0] = '\0';
 	pid[strcspn(pid, "\n")] = '\0';
-	return err_set(err, -EBUSY, "another skepd%s%s uses '%s'", *pid ? ", pid " : "", pid, dir);
+	return err_set(err, -EBUSY, "another skepd%s%s%s uses '%s'", *pid ? ", pid " : "", pid, *pid ? "," : "", dir);
 }
 
 /* The directory may belong to the store's user: what stands under that name is trusted only if it is a plain

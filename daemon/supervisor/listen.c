@@ -13,15 +13,11 @@ void listeners_init(struct listeners *l)
 	*l = (struct listeners){.http = -1};
 }
 
-static int socket_address(struct sockaddr_un *ret, const char *path, struct err *err)
+/* conf_load() has seen that the path fits. */
+static void socket_address(struct sockaddr_un *ret, const char *path)
 {
 	*ret = (struct sockaddr_un){.sun_family = AF_UNIX};
-	if (strlen(path) >= sizeof ret->sun_path)
-		return err_set(err, -ENAMETOOLONG, "'%s' is too long for a socket (%zu bytes at most): set a shorter "
-						   "runtime_dir",
-		    path, sizeof ret->sun_path - 1);
 	slice_copy(ret->sun_path, sizeof ret->sun_path, slice_str(path));
-	return 0;
 }
 
 static int remove_stale(const char *path, struct err *err)
@@ -51,12 +47,11 @@ static int open_socket(const char *path, const struct account *owner, mode_t mod
 {
 	auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct sockaddr_un sun;
-	int rc = socket_address(&sun, path, err);
+	int rc;
 
-	if (rc < 0)
-		return rc;
 	if (fd < 0)
 		return err_sys(err, errno, "cannot make a socket");
+	socket_address(&sun, path);
 	if (ask_first && is_answered(&sun))
 		return err_set(err, -EADDRINUSE, "another process serves '%s'", path);
 	rc = remove_stale(path, err);
@@ -95,26 +90,16 @@ int listeners_add_store(struct listeners *l, const struct conf *conf, const stru
 	return 0;
 }
 
-int listeners_parse_mode(const char *text, mode_t *ret, struct err *err)
+mode_t listeners_mode(const struct conf *conf)
 {
-	char *end;
-	unsigned long mode = strtoul(text, &end, 8);
-
-	if (*text < '0' || *text > '7' || *end || mode > 0777)
-		return err_set(err, -EINVAL, "socket_mode '%s' is not an octal number such as 0660", text);
-	*ret = (mode_t)mode;
-	return 0;
+	return (mode_t)strtoul(conf->daemon.socket_mode, NULL, 8);
 }
 
 int listeners_add_http(struct listeners *l, const struct conf *conf, const struct account *account,
     struct err *err)
 {
-	mode_t mode;
-	int rc = listeners_parse_mode(conf->daemon.socket_mode, &mode, err), fd;
+	int fd = open_socket(conf->daemon.socket, account, listeners_mode(conf), true, err);
 
-	if (rc < 0)
-		return rc;
-	fd = open_socket(conf->daemon.socket, account, mode, true, err);
 	if (fd < 0)
 		return fd;
 	l->http = fd;

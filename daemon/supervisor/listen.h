@@ -37,7 +37,7 @@ int listeners_add_http(struct listeners *l, const struct conf *conf, const struc
 /* Closes them and removes their files. */
 void listeners_close(struct listeners *l);
 
-/* Octal permissions; -EINVAL. */
-int listeners_parse_mode(const char *text, mode_t *ret, struct err *err);
+/* The permissions of the HTTP socket. */
+mode_t listeners_mode(const struct conf *conf);
 
 #endif

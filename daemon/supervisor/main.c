@@ -23,6 +23,15 @@ static void open_standard_fds(void)
 	close(fd);
 }
 
+/* A daemon logs, a command at a terminal says. */
+static void complain(const struct cli *cli, const char *text)
+{
+	if (cli->action == CLI_RUN)
+		log_error("%s", text);
+	else
+		fprintf(stderr, "error: %s\n", text);
+}
+
 static struct conf *load(const struct cli *cli)
 {
 	auto_free char *found = cli->file ? NULL : conf_default_file();
@@ -31,22 +40,24 @@ static struct conf *load(const struct cli *cli)
 	struct err err = {0};
 
 	if (!file) {
-		log_error("no configuration: give one with -c FILE; looked for $SKEP_CONFIG, %s%s/skep/skep.conf; "
-			  "`skepd --sample-config` prints one to begin with",
+		err_set(&err, -ENOENT,
+		    "no configuration: give one with -c FILE; looked for $SKEP_CONFIG, %s%s/skep/skep.conf; `skepd "
+		    "--sample-config` prints one to begin with",
 		    geteuid() ? "$XDG_CONFIG_HOME/skep/skep.conf (~/.config if that is not set), " : "",
 		    SKEP_SYSCONFDIR);
+		complain(cli, err.text);
 		return NULL;
 	}
 	conf = conf_load(file, &err);
 	if (!conf)
-		log_error("%s", err.text);
+		complain(cli, err.text);
 	return conf;
 }
 
 static int print_buf(struct buf *out, int rc)
 {
 	if (rc < 0) {
-		log_error("cannot print it: %s", strerror(-rc));
+		fprintf(stderr, "error: cannot print it: %s\n", strerror(-rc));
 		return 1;
 	}
 	fwrite(buf_head(out), 1, buf_size(out), stdout);
@@ -77,7 +88,7 @@ static int dump(const struct conf *conf)
 
 static void say(const char *text)
 {
-	printf("warning: %s\n", text);
+	fprintf(stderr, "warning: %s\n", text);
 }
 
 static int check(const struct conf *conf)
@@ -86,7 +97,7 @@ static int check(const struct conf *conf)
 
 	check_warnings(conf, say);
 	if (check_errors(conf, &err) < 0) {
-		printf("error: %s\n", err.text);
+		fprintf(stderr, "error: %s\n", err.text);
 		return 1;
 	}
 	printf("'%s' is fine: %zu pools, %zu queues, %zu handlers\n", conf->file, conf->npools, conf->nqueues,

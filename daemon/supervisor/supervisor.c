@@ -140,18 +140,10 @@ static int find_accounts(struct supervisor *s, struct err *err)
 	const struct conf *conf = s->conf;
 	int rc = account_find(conf->daemon.user, &s->account, err);
 
-	if (rc < 0)
-		return err_prefix(err, "[daemon] user: ");
 	s->pool_accounts = xcalloc(conf->npools, sizeof *s->pool_accounts);
-	for (size_t i = 0; i < conf->npools; i++) {
-		const struct conf_pool *pool = &conf->pools[i];
-		const char *user = *pool->user ? pool->user : conf->daemon.user;
-
-		rc = account_find(user, &s->pool_accounts[i], err);
-		if (rc < 0)
-			return err_prefix(err, "[pool %s] user: ", pool->section);
-	}
-	return 0;
+	for (size_t i = 0; rc == 0 && i < conf->npools; i++)
+		rc = account_find(conf->pools[i].user, &s->pool_accounts[i], err);
+	return rc;
 }
 
 static int open_sockets(struct supervisor *s, struct err *err)
@@ -193,8 +185,10 @@ static size_t count_children(const struct conf *conf)
 
 static int supervisor_open(struct supervisor *s, struct err *err)
 {
-	int rc = find_accounts(s, err);
+	int rc = conf_check_start(s->conf, err);
 
+	if (rc == 0)
+		rc = find_accounts(s, err);
 	if (rc == 0)
 		rc = instance_open(&s->instance, s->conf, s->account.ids.uid, s->account.ids.gid, err);
 	if (rc == 0)
