@@ -7,9 +7,11 @@
 #include <stdio.h>
 
 #include "client/socket.h"
+#include "client/text.h"
 #include "lib/base/clock.h"
 
 #define PATH_BYTES_MAX (1UL << 20) /* more than two words of argv can fill */
+#define COMPLAINT_BYTES 4096
 #define JSON_BYTES_MAX (1UL << 30)
 
 void cli_free(struct cli *cli)
@@ -20,14 +22,18 @@ void cli_free(struct cli *cli)
 
 void cli_complain(const char *fmt, ...)
 {
+	char text[COMPLAINT_BYTES];
+	struct buf clean;
 	va_list ap;
 
-	fflush(stdout);
 	va_start(ap, fmt);
-	fputs("skep: ", stderr);
-	vfprintf(stderr, fmt, ap);
-	fputc('\n', stderr);
+	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
+	buf_init(&clean, 4 * COMPLAINT_BYTES);
+	text_add_clean(&clean, slice_str(text));
+	fflush(stdout);
+	fprintf(stderr, "skep: %.*s\n", (int)buf_size(&clean), (const char *)buf_head(&clean));
+	buf_free(&clean);
 }
 
 bool cli_connect(struct cli *cli, int *ret_exit)
@@ -48,14 +54,14 @@ bool cli_connect(struct cli *cli, int *ret_exit)
 	return true;
 }
 
-bool cli_again(const struct http_call *call, int64_t deadline_ms, bool *broke)
+bool cli_again(const struct http_call *call, int64_t deadline_ms, bool *seen)
 {
 	bool cut = call->err.code == -ECONNRESET, busy = !call->err.code && call->status == 503;
 	bool absent = call->err.code == -ENOENT || call->err.code == -ECONNREFUSED;
 
 	if (cut || busy)
-		*broke = true;
-	if (!cut && !busy && !(absent && *broke))
+		*seen = true;
+	if (!cut && !busy && !(absent && *seen))
 		return false;
 	if (clock_mono_ms() + CLI_AGAIN_MS > deadline_ms)
 		return false;
@@ -66,14 +72,14 @@ bool cli_again(const struct http_call *call, int64_t deadline_ms, bool *broke)
 bool cli_call(struct cli *cli, struct http_call *call, bool repeatable, int *ret_exit)
 {
 	int64_t deadline_ms = clock_mono_ms() + CLI_PATIENCE_MS;
-	bool broke = false;
+	bool seen = false;
 
 	if (!cli_connect(cli, ret_exit))
 		return false;
 	for (;;) {
 		http_start(cli->http, call);
 		http_wait(cli->http);
-		if (!repeatable || !cli_again(call, deadline_ms, &broke))
+		if (!repeatable || !cli_again(call, deadline_ms, &seen))
 			break;
 		http_call_free(call);
 	}

@@ -25,7 +25,7 @@ struct cli {
 
 void cli_free(struct cli *cli);
 
-/* A line on standard error, behind "skep: ". */
+/* A line on standard error, behind "skep: "; what may come from jobs is made harmless for a terminal. */
 void cli_complain(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
 /* Finds the socket, once; false after a complaint, with the exit code in *ret_exit. */
@@ -33,8 +33,8 @@ bool cli_connect(struct cli *cli, int *ret_exit);
 
 /* Should a call that failed be started again? True, after a short wait, when its connection broke or skepd
  * was not ready (503), until `deadline_ms` of clock_mono_ms(); nothing there at all is no reason to wait
- * unless something was there before (`broke`, kept by the caller for all tries of a call). */
-bool cli_again(const struct http_call *call, int64_t deadline_ms, bool *broke);
+ * unless something was there before (`seen`, kept by the caller from try to try). */
+bool cli_again(const struct http_call *call, int64_t deadline_ms, bool *seen);
 
 /* One request, repeated as above when its meaning allows it (GET, or a submit with an id). True with any
  * answer of HTTP; false after a complaint, with the exit code in *ret_exit. Free the call in both cases. */

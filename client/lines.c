@@ -29,7 +29,7 @@ struct batch {
 	uint64_t first_line;
 	size_t njobs;
 	int64_t deadline_ms;
-	bool broke, done;
+	bool done;
 };
 
 struct lines {
@@ -39,6 +39,7 @@ struct lines {
 	size_t head, count;
 	struct progress progress;
 	uint64_t read, accepted, failed;
+	bool seen;    /* skepd was there, so waiting for it makes sense: see cli_again() */
 	bool stopped; /* nothing more is read */
 	int code;
 };
@@ -140,6 +141,7 @@ static void finish(struct lines *l, struct batch *b)
 		l->failed += b->njobs;
 		return;
 	}
+	l->seen = true;
 	progress_clear(&l->progress);
 	for (size_t i = 0; i < b->njobs; i++) {
 		const uint8_t *end = rest.n ? memchr(rest.p, '\n', rest.n) : NULL;
@@ -158,7 +160,7 @@ static void reap(struct lines *l)
 
 	if (!b)
 		BUG("%zu batches are under way and none is", l->count);
-	if (cli_again(&b->call, b->deadline_ms, &b->broke)) {
+	if (cli_again(&b->call, b->deadline_ms, &l->seen)) {
 		http_call_free(&b->call);
 		http_start(l->cli->http, &b->call);
 		return;

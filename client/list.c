@@ -58,8 +58,9 @@ static void add_note(struct table *t, const struct json *job, int64_t now_ms)
 static void print_jobs(const struct cli *cli, const struct json *jobs)
 {
 	static const struct table_column columns[] = {
-		{"ID", .whole = true}, {"STATE", .whole = true}, {"TYPE"}, {"QUEUE"},
-		{"ATTEMPT", .right = true}, {"CREATED", .right = true}, {"TIME", .right = true}, {"NOTE"},
+		{"ID", .whole = true}, {"STATE", .whole = true}, {"TYPE"}, {"QUEUE", .spare = 3},
+		{"TRY", .right = true, .spare = 2}, {"CREATED", .right = true, .whole = true, .spare = 1},
+		{"TIME", .right = true, .spare = 4}, {"NOTE"},
 	};
 	struct table *t = table_new(columns, ARRAY_SIZE(columns));
 	int64_t now_ms = clock_wall_ms();

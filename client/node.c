@@ -46,8 +46,9 @@ static void add_condition(struct table *t, const struct json *queue)
 static void print_queues(const struct cli *cli, const struct json *queues)
 {
 	static const struct table_column columns[] = {
-		{"QUEUE"}, {"TYPE", .whole = true}, {"HANDLER"}, {"READY", .right = true},
-		{"RUNNING", .right = true}, {"CONSUMERS", .right = true}, {"POOLS"}, {"NOTE"},
+		{"QUEUE"}, {"TYPE", .spare = 3}, {"HANDLER", .spare = 1}, {"READY", .right = true, .whole = true},
+		{"RUNNING", .right = true, .whole = true}, {"CONSUMERS", .right = true, .spare = 2},
+		{"POOLS", .spare = 4}, {"NOTE"},
 	};
 	struct table *t = table_new(columns, ARRAY_SIZE(columns));
 
@@ -102,8 +103,8 @@ static void add_work(struct table *t, const struct json *run, int64_t now_ms)
 static void print_workers(const struct cli *cli, const struct json *pools)
 {
 	static const struct table_column columns[] = {
-		{"WORKER"}, {"PID", .right = true}, {"STATE", .whole = true}, {"JOB", .whole = true}, {"TYPE"},
-		{"FOR", .right = true}, {"PROGRESS"},
+		{"WORKER"}, {"PID", .right = true, .spare = 1}, {"STATE", .spare = 2}, {"JOB", .whole = true},
+		{"TYPE"}, {"FOR", .right = true, .whole = true}, {"PROGRESS"},
 	};
 	struct table *t = table_new(columns, ARRAY_SIZE(columns));
 

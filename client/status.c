@@ -94,9 +94,10 @@ static void add_measure(struct table *t, const struct json *run, const char *key
 static void print_runs(const struct json *runs, const struct screen *s, FILE *out)
 {
 	static const struct table_column columns[] = {
-		{"RUN", .right = true}, {"ATTEMPT", .right = true}, {"OUTCOME", .whole = true},
-		{"END", .whole = true}, {"TIME", .right = true}, {"CPU", .right = true},
-		{"MEMORY", .right = true}, {"WORKER"}, {"STARTED", .whole = true}, {"ERROR"},
+		{"RUN", .right = true, .whole = true}, {"TRY", .right = true, .whole = true},
+		{"OUTCOME", .whole = true}, {"END", .whole = true}, {"TIME", .right = true, .whole = true},
+		{"CPU", .right = true, .spare = 1}, {"MEMORY", .right = true, .spare = 2}, {"WORKER", .spare = 3},
+		{"STARTED", .whole = true, .spare = 4}, {"ERROR"},
 	};
 	struct table *t = table_new(columns, ARRAY_SIZE(columns));
 

@@ -7,6 +7,7 @@
 
 #define GAP 2              /* blanks between columns */
 #define COLUMN_LEAST 4     /* no column is cut below this */
+#define LAST_LEAST 20      /* nor the last one, while there is a column to leave out */
 #define CELL_BYTES_MAX 4096 /* of a cell's text; the rest would not fit on any screen */
 #define COLUMNS_MAX 16
 #define ELLIPSIS "…"
@@ -73,8 +74,36 @@ void table_addf(struct table *t, const char *fmt, ...)
 	table_add(t, text, PAINT_NONE);
 }
 
-/* Takes `excess` columns away from the widths, as the header says. */
-static void shrink(const struct table *t, size_t *widths, size_t excess)
+/* Columns of the screen that the widths take; one of 0 is left out, with the gap behind it. */
+static size_t total(const struct table *t, const size_t *widths, size_t indent)
+{
+	size_t sum = indent;
+
+	for (size_t i = 0; i < t->ncolumns; i++)
+		sum += widths[i] ? widths[i] + (i + 1 < t->ncolumns ? GAP : 0) : 0;
+	return sum;
+}
+
+static void leave_out(const struct table *t, size_t *widths, size_t indent, size_t screen)
+{
+	size_t last = widths[t->ncolumns - 1], spare = last > LAST_LEAST ? last - LAST_LEAST : 0;
+
+	while (total(t, widths, indent) > screen + spare) {
+		size_t first = t->ncolumns;
+
+		for (size_t i = 0; i < t->ncolumns; i++) {
+			if (widths[i] && t->columns[i].spare > 0 &&
+			    (first == t->ncolumns || t->columns[i].spare > t->columns[first].spare))
+				first = i;
+		}
+		if (first == t->ncolumns)
+			return;
+		widths[first] = 0;
+	}
+}
+
+/* Takes `excess` columns away from the widths, from the last one before the others. */
+static void cut(const struct table *t, size_t *widths, size_t excess)
 {
 	size_t last = t->ncolumns - 1;
 	size_t spare = widths[last] > COLUMN_LEAST && !t->columns[last].whole ? widths[last] - COLUMN_LEAST : 0;
@@ -97,8 +126,6 @@ static void shrink(const struct table *t, size_t *widths, size_t excess)
 
 static void measure(const struct table *t, const struct screen *screen, size_t indent, size_t *widths)
 {
-	size_t total = indent + GAP * (t->ncolumns - 1);
-
 	for (size_t i = 0; i < t->ncolumns; i++)
 		widths[i] = text_columns(slice_str(t->columns[i].title));
 	for (size_t i = 0; i < t->ncells; i++) {
@@ -106,25 +133,28 @@ static void measure(const struct table *t, const struct screen *screen, size_t i
 
 		*width = t->cells[i].columns > *width ? t->cells[i].columns : *width;
 	}
-	for (size_t i = 0; i < t->ncolumns; i++)
-		total += widths[i];
-	if (screen->columns && total > screen->columns)
-		shrink(t, widths, total - screen->columns);
+	if (!screen->columns)
+		return;
+	leave_out(t, widths, indent, screen->columns);
+	if (total(t, widths, indent) > screen->columns)
+		cut(t, widths, total(t, widths, indent) - screen->columns);
 }
 
 static void print_cell(const struct table *t, size_t column, const struct cell *c, size_t width,
     const struct screen *screen, FILE *out)
 {
-	bool last = column + 1 == t->ncolumns, cut = c->columns > width;
-	size_t bytes = cut ? text_fit(slice_of(c->text, c->bytes), width - 1) : c->bytes;
-	size_t used = cut ? text_columns(slice_of(c->text, bytes)) + 1 : c->columns;
+	bool last = column + 1 == t->ncolumns, over = c->columns > width;
+	size_t bytes = over ? text_fit(slice_of(c->text, c->bytes), width ? width - 1 : 0) : c->bytes;
+	size_t used = over ? text_columns(slice_of(c->text, bytes)) + 1 : c->columns;
 	int pad = used < width ? (int)(width - used) : 0;
 
+	if (!width)
+		return;
 	if (t->columns[column].right)
 		fprintf(out, "%*s", pad, "");
 	if (c->paint != PAINT_NONE)
 		fputs(screen_paint(screen, c->paint), out);
-	fprintf(out, "%.*s%s", (int)bytes, c->text, cut ? ELLIPSIS : "");
+	fprintf(out, "%.*s%s", (int)bytes, c->text, over ? ELLIPSIS : "");
 	if (c->paint != PAINT_NONE)
 		fputs(screen_paint(screen, PAINT_NONE), out);
 	if (!last)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A table for people: columns as wide as their widest cell, cut where the screen ends. What is cut is the last
- * column first, then the widest of those that are not marked `whole`.
+ * A table for people: columns as wide as their widest cell. On a screen that is too narrow the last column is cut
+ * first, then columns are left out in the order of their `spare` rank, then the widest of those that are not marked
+ * `whole` are cut.
  */
 #ifndef SKEP_CLIENT_TABLE_H
 #define SKEP_CLIENT_TABLE_H
@@ -15,6 +16,7 @@ struct table_column {
 	const char *title;
 	bool right; /* numbers */
 	bool whole; /* never cut: ids, to be copied */
+	int spare;  /* the highest is left out first; 0: never */
 };
 
 struct table;
