@@ -105,7 +105,7 @@ def test_the_dump_is_a_configuration_again(skep: Skep) -> None:
     again.write_text(first)
     second = skepd(skep, "--dump-config", "-c", str(again))
     assert second.returncode == 0, second.stderr
-    values = [[line.split(" #")[0].rstrip() for line in text.splitlines()] for text in (first, second.stdout)]
+    values = [[line.split(" ;")[0].rstrip() for line in text.splitlines()] for text in (first, second.stdout)]
     assert [line for line in values[0] if "=" in line] == [line for line in values[1] if "=" in line]
 
 

@@ -191,6 +191,40 @@ def test_heartbeats_go_on_while_a_handler_runs(skep: Skep, broker: Broker) -> No
     assert outcomes(job) == ["done"] and "missed heartbeats" not in broker.rabbit.log_tail()
 
 
+def test_a_full_queue_holds_submits_back(skep: Skep, broker: Broker) -> None:
+    """The broker nacks what a queue with a limit cannot take: it waits here and is tried again."""
+    prepare(skep, "quorum").start()
+    skep.wait_consuming("work")
+    broker.rabbit.ctl(
+        "set_policy", "-p", broker.vhost, "short", "^work$",
+        '{"max-length": 1, "overflow": "reject-publish"}', "--apply-to", "queues",
+    )
+    holding = skep.submit("hold", queue="work")
+    skep.wait_state(holding, "running")
+    ids = [skep.submit("echo", str(i), queue="work") for i in range(12)]
+    wait_until(lambda: broker.depth("work") >= 1, "the queue to be full")
+    stays(lambda: broker.depth("work") <= 6, "the limit to be kept, about", 1)
+    (skep.dir / "go").touch()
+    for i, job_id in enumerate(ids):
+        assert skep.wait_done(job_id, 60)["result"] == str(i)
+    assert all(len(skep.runs(job_id)) == 1 for job_id in ids)
+
+
+def test_a_user_with_least_privilege_is_enough(skep: Skep, broker: Broker) -> None:
+    prepare(skep, "classic").start()
+    skep.wait_consuming("work")
+    skep.stop()  # an operator's node has made the topology
+    user = f"least-{broker.vhost}"
+    broker.rabbit.ctl("add_user", user, "secret")
+    broker.rabbit.ctl("set_permissions", "-p", broker.vhost, user, "^$", r"^skep\.in$", "^work$")
+    skep.set("broker", topology="passive", url=broker.url().replace("guest:guest", f"{user}:secret"))
+    skep.start()
+    skep.wait_consuming("work")
+    broker.publish("work", "foreign", type="echo", message_id="f")
+    assert skep.wait_done("f")["result"] == "foreign"
+    assert skep.wait_done(skep.submit("echo", "ours", queue="work"))["result"] == "ours"
+
+
 # --- these disturb the broker, and have it for themselves ---------------------------------------------
 
 
@@ -287,3 +321,21 @@ def test_a_job_that_was_taken_over_survives_its_worker(make_skep, own_broker: Br
     (skep.dir / "go").touch()
     job = skep.wait_done("long")
     assert outcomes(job) == ["lost", "done"] and job["losses"] == 1 and len(skep.runs("long")) == 2
+
+
+def test_a_message_that_the_broker_never_takes_is_dead_with_the_reason(make_skep, own_broker: Broker) -> None:
+    rabbit = own_broker.rabbit
+    skep = prepare(make_skep(own_broker), "classic").start()
+    skep.wait_consuming("work")
+    rabbit.eval("application:set_env(rabbit,max_message_size,100000), persistent_term:put(max_message_size,100000).")
+    try:
+        fat = skep.submit("echo", "x" * 200_000, queue="work")
+        job = skep.wait_over(fat)
+        assert job["state"] == "dead" and "200" in job["error"] and not skep.runs(fat), job
+        assert skep.wait_done(skep.submit("echo", "small", queue="work"))["result"] == "small"
+    finally:
+        rabbit.eval(
+            "application:set_env(rabbit,max_message_size,134217728), persistent_term:put(max_message_size,134217728)."
+        )
+    skep.cli("retry", fat)
+    assert skep.wait_done(fat)["result_bytes"] == 200_000
