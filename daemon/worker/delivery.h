@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One delivery, from its arrival until its source is told what became of it. What it says of its job is copied
+ * once, into the same piece of memory. Nothing is done here: shelf.h has the steps, dispatch.h decides, report.h tells
+ * the store.
+ *
+ *     WAITING ---------------------------> RUNNING -> RECORDING -> OVER   a first delivery
+ *        `--> ASKING --> CLEARED ------------^           ^
+ *        |      |-----------------------------------------              buried, expired, released
+ *        |      |-----> TAKING -> OVER                                  the store's parcel now
+ *        `------'-----> OVER                                            dropped, requeued, forgotten
+ */
+#ifndef SKEP_WORKER_DELIVERY_H
+#define SKEP_WORKER_DELIVERY_H
+
+#include "daemon/worker/run.h"
+#include "daemon/worker/source.h"
+#include "lib/base/list.h"
+#include "lib/ipc/codec.h"
+#include "lib/job/envelope.h"
+
+#define DELIVERY_MANY 5 /* deliveries (x-delivery-count) after which the store is asked whatever else holds */
+
+enum delivery_state {
+	DELIVERY_WAITING,   /* held; nobody was told of it */
+	DELIVERY_ASKING,    /* CLAIM is sent, and the verdict decides */
+	DELIVERY_CLEARED,   /* verdict RUN: it is the next to start */
+	DELIVERY_RUNNING,   /* its handler runs */
+	DELIVERY_TAKING,    /* TAKE is sent: TAKEN settles it */
+	DELIVERY_RECORDING, /* OUTCOME is sent: RECORDED settles it */
+	DELIVERY_OVER,
+	DELIVERY_STATE_COUNT
+};
+
+/* Frames that the store has not been sent yet, or must be sent again. */
+enum delivery_owes { OWES_CLAIM = 1, OWES_TAKE = 2, OWES_OUTCOME = 4 };
+
+struct delivery {
+	struct list link;
+	enum delivery_state state;
+	struct source *source;
+	struct source_tag tag;
+	bool settled;  /* the source needs no word any more: acked, or it has it again by itself */
+	bool nameless; /* the message had no id; job.id was made here */
+	bool urgent;   /* a copy of the job that runs here: asks without waiting for its turn */
+	bool ran;      /* a handler was started, or failed to */
+	bool taken;    /* TAKE is sent or to be sent; TAKEN lets go of the source */
+	unsigned owes;
+	int64_t arrived_ms; /* monotonic */
+
+	struct id run;
+	uint8_t verdict; /* enum verdict, of the claim; VERDICT_NONE for one that did not ask */
+	uint32_t attempt;
+	bool alone;
+	struct job job;     /* borrows from the end of this object */
+	struct slice type;  /* the job's, or its queue's default */
+	char *fault;        /* why the message cannot be read; NULL: it can */
+	char reason[200];   /* of a take-over */
+	struct run_end end; /* from RECORDING on; started_wall_ms from RUNNING on */
+	bool buried;        /* `end` is not the end of a run: nothing was started */
+	char own_id[JOB_ID_BYTES + 1];
+	uint8_t bytes[];
+};
+
+/* Copies and reads a message. Never fails: an unreadable one has a `fault`. */
+struct delivery *delivery_new(struct source *source, struct source_tag tag, const struct message *m,
+    int64_t now_wall_ms, int64_t now_ms);
+void delivery_free(struct delivery *d); /* unlinks */
+
+void delivery_set_state(struct delivery *d, enum delivery_state state);
+const char *delivery_state_name(enum delivery_state state);
+
+/* The store gave the job an id. */
+void delivery_rename(struct delivery *d, struct slice id);
+
+/* May it start only on the store's word? */
+bool delivery_must_ask(const struct delivery *d);
+
+/* When it may start, for a message whose delay nobody has served yet; JOB_NOT_GIVEN: at once. */
+int64_t delivery_due_wall_ms(const struct delivery *d);
+
+bool delivery_same_job(const struct delivery *a, const struct delivery *b);
+
+/* Does the store know this run as open, or should it: then a new store is told by HOLD. */
+bool delivery_is_held(const struct delivery *d);
+
+#endif

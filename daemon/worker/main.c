@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * skep-worker: consumes the queues of its pool and runs a handler for each job. The broker, the store and the
+ * handler each have a module; dispatch.h stands between them. This file makes them, joins them, and takes
+ * them apart: consumers first, then what is held, then the connection.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "daemon/process.h"
+#include "daemon/store_link.h"
+#include "daemon/worker/consume.h"
+#include "daemon/worker/dispatch.h"
+#include "daemon/worker/environment.h"
+#include "daemon/worker/reap.h"
+#include "lib/base/log.h"
+
+#define WORKER_MAGIC 0x776f726bu
+#define HURRY_MS 2000
+
+struct worker {
+	unsigned magic;
+	struct process *p;
+	struct environment *environment;
+	struct dispatch *dispatch; /* NULL until START */
+	struct consume *consume;
+	struct store_link *link;
+	struct loop_hook turn;
+	struct loop_timer hurry;
+	bool welcome; /* by a store, at least once */
+	bool quiet;   /* nothing is delivered any more */
+	bool closing;
+	char node[256];
+};
+
+static void say_ready(struct worker *w)
+{
+	if (w->welcome && !w->p->stopping)
+		process_ready(w->p, consume_is_up(w->consume) ? "connected" : "waiting for the broker");
+}
+
+/* Everything is given back, and the broker will send nothing more: the connection may go. */
+static void leave_if_done(struct worker *w)
+{
+	if (w->closing || !w->quiet || !dispatch_is_empty(w->dispatch))
+		return;
+	w->closing = true;
+	consume_close(w->consume);
+}
+
+/* --- the store ----------------------------------------------------------------------------------------- */
+
+static uint32_t on_link_held(void *arg)
+{
+	OBJ(struct worker, w, arg, WORKER_MAGIC);
+
+	return dispatch_held(w->dispatch);
+}
+
+static void on_link_hold(void *arg, struct peer *store)
+{
+	OBJ(struct worker, w, arg, WORKER_MAGIC);
+
+	dispatch_hold(w->dispatch, store);
+}
+
+static void on_link_up(void *arg)
+{
+	OBJ(struct worker, w, arg, WORKER_MAGIC);
+
+	dispatch_link(w->dispatch, store_link_peer(w->link));
+	w->welcome = true;
+	say_ready(w);
+}
+
+static void on_link_down(void *arg)
+{
+	OBJ(struct worker, w, arg, WORKER_MAGIC);
+
+	dispatch_link(w->dispatch, NULL);
+}
+
+static int on_link_frame(void *arg, struct frame *f)
+{
+	OBJ(struct worker, w, arg, WORKER_MAGIC);
+
+	return dispatch_frame(w->dispatch, f);
+}
+
+/* --- the broker ---------------------------------------------------------------------------------------- */
+
+static void on_delivered(void *arg, struct source *source, struct source_tag tag, const struct message *m)
+{
+	OBJ(struct worker, w, arg, WORKER_MAGIC);
+
+	dispatch_delivered(w->dispatch, source, tag, m);
+}
+
+static void on_lost(void *arg, struct source *source)
+{
+	OBJ(struct worker, w, arg, WORKER_MAGIC);
+
+	dispatch_lost(w->dispatch, source);
+}
+
+static void on_broker_changed(void *arg)
+{
+	OBJ(struct worker, w, arg, WORKER_MAGIC);
+
+	w->p->slot->connected = consume_is_up(w->consume);
+	w->p->slot->blocked = consume_is_blocked(w->consume);
+	process_board_changed(w->p);
+	say_ready(w);
+}
+
+static void on_stopped(void *arg)
+{
+	OBJ(struct worker, w, arg, WORKER_MAGIC);
+
+	w->quiet = true;
+	leave_if_done(w);
+}
+
+static void on_closed(void *arg)
+{
+	OBJ(struct worker, w, arg, WORKER_MAGIC);
+
+	process_exit(w->p, EXIT_DRAINED);
+}
+
+/* --- the dispatcher ------------------------------------------------------------------------------------ */
+
+static void on_ask(void *arg, struct slice queue, bool always)
+{
+	OBJ(struct worker, w, arg, WORKER_MAGIC);
+	struct source *source = consume_source(w->consume, queue);
+
+	if (source)
+		source->ask = always;
+}
+
+static void on_changed(void *arg)
+{
+	OBJ(struct worker, w, arg, WORKER_MAGIC);
+
+	process_board_changed(w->p);
+}
+
+static void on_empty(void *arg)
+{
+	OBJ(struct worker, w, arg, WORKER_MAGIC);
+
+	leave_if_done(w);
+}
+
+static void on_turn(struct loop_hook *hook)
+{
+	OBJ(struct worker, w, hook->arg, WORKER_MAGIC);
+
+	if (w->dispatch)
+		dispatch_turn(w->dispatch);
+}
+
+/* --- the role ------------------------------------------------------------------------------------------ */
+
+static void on_hurry(struct loop_timer *t)
+{
+	OBJ(struct worker, w, t->arg, WORKER_MAGIC);
+
+	log_warn("leaving without the store's or the broker's last word; what is open will be delivered again");
+	process_exit(w->p, EXIT_DRAINED);
+}
+
+/* The hook is made before the hub's, so that what a turn decides is written in the same turn. */
+static void worker_before_hub(struct process *p)
+{
+	struct worker *w = xcalloc(1, sizeof *w);
+
+	w->magic = WORKER_MAGIC;
+	w->p = p;
+	p->role = w;
+	loop_hook_add(p->loop, &w->turn, on_turn, w);
+	loop_timer_init(&w->hurry, p->loop, on_hurry, w);
+}
+
+static void name_node(struct worker *w)
+{
+	const char *name = w->p->conf->daemon.name;
+
+	if (name && *name)
+		slice_copy(w->node, sizeof w->node, slice_str(name));
+	else if (gethostname(w->node, sizeof w->node - 1) < 0)
+		slice_copy(w->node, sizeof w->node, slice_str("localhost"));
+}
+
+static int worker_start(struct process *p, struct err *err)
+{
+	static const struct store_link_ops link_ops = {
+	    on_link_held, on_link_hold, on_link_up, on_link_down, on_link_frame};
+	static const struct consume_events consume_events = {
+	    on_delivered, on_lost, on_broker_changed, on_stopped, on_closed};
+	static const struct dispatch_events dispatch_events = {on_ask, on_changed, on_empty};
+	struct worker *w = p->role;
+	const struct conf_pool *pool = conf_pool(p->conf, p->pool);
+	auto_free char *connection = NULL;
+
+	if (!pool)
+		return err_set(err, -EINVAL, "no pool '%s' is configured", p->pool);
+	if (reap_begin(err) < 0)
+		return err->code;
+	name_node(w);
+	w->environment = environment_new(p->conf, w->node, p->name, environ);
+	connection = xasprintf("skep %s %s", w->node, p->name);
+	w->dispatch = dispatch_new(&(struct dispatch_config){.loop = p->loop,
+				       .conf = p->conf,
+				       .pool = pool,
+				       .environment = w->environment,
+				       .slot = p->slot},
+	    &dispatch_events, w);
+	w->consume = consume_new(p->loop, p->conf, pool, connection, &consume_events, w, err);
+	if (!w->consume)
+		return err->code;
+	w->link = store_link_new(p, &link_ops, w);
+	return 0;
+}
+
+static void worker_stop(struct process *p, bool hurry, int64_t within_ms)
+{
+	struct worker *w = p->role;
+
+	if (hurry)
+		loop_timer_set(&w->hurry, HURRY_MS);
+	dispatch_stop(w->dispatch, hurry, within_ms);
+	consume_stop(w->consume);
+	leave_if_done(w);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct role role = {.id = ROLE_WORKER,
+	    .start = worker_start,
+	    .stop = worker_stop,
+	    .before_hub = worker_before_hub};
+
+	return process_main(&role, argc, argv);
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/worker/shelf.h"
+
+#include "lib/base/log.h"
+
+void shelf_init(struct shelf *s)
+{
+	*s = (struct shelf){0};
+	list_init(&s->waiting);
+	list_init(&s->active);
+}
+
+void shelf_free(struct shelf *s)
+{
+	list_each(struct delivery, d, &s->waiting, link)
+		delivery_free(d);
+	list_each(struct delivery, d, &s->active, link)
+		delivery_free(d);
+	shelf_init(s);
+}
+
+bool shelf_is_empty(const struct shelf *s)
+{
+	return s->nwaiting == 0 && s->nactive == 0;
+}
+
+void shelf_add(struct shelf *s, struct delivery *d)
+{
+	if (d->urgent)
+		list_add_head(&s->waiting, &d->link);
+	else
+		list_add_tail(&s->waiting, &d->link);
+	s->nwaiting++;
+	s->changed = true;
+}
+
+struct delivery *shelf_find(struct shelf *s, struct id run)
+{
+	list_each(struct delivery, d, &s->active, link) {
+		if (id_eq(d->run, run))
+			return d;
+	}
+	return NULL;
+}
+
+/* The one place where a delivery on the shelf changes state: lists and counts follow. */
+static void set_state(struct shelf *s, struct delivery *d, enum delivery_state state)
+{
+	if (d->state == DELIVERY_WAITING) {
+		list_del(&d->link);
+		list_add_tail(&s->active, &d->link);
+		s->nwaiting--;
+		s->nactive++;
+	}
+	s->nasking -= d->state == DELIVERY_ASKING;
+	s->nrecording -= d->state == DELIVERY_RECORDING;
+	delivery_set_state(d, state);
+	s->nasking += state == DELIVERY_ASKING;
+	s->nrecording += state == DELIVERY_RECORDING;
+	s->nactive -= state == DELIVERY_OVER;
+	s->changed = true;
+}
+
+void shelf_ask(struct shelf *s, struct delivery *d)
+{
+	set_state(s, d, DELIVERY_ASKING);
+	d->owes |= OWES_CLAIM;
+}
+
+void shelf_cleared(struct shelf *s, struct delivery *d)
+{
+	set_state(s, d, DELIVERY_CLEARED);
+}
+
+void shelf_running(struct shelf *s, struct delivery *d)
+{
+	set_state(s, d, DELIVERY_RUNNING);
+}
+
+void shelf_take(struct shelf *s, struct delivery *d, const char *reason)
+{
+	snprintf(d->reason, sizeof d->reason, "%s", reason);
+	log_debug(SHELF_JOB_FMT " goes to the store: %s", SHELF_JOB_ARG(d), reason);
+	if (d->state != DELIVERY_RUNNING)
+		set_state(s, d, DELIVERY_TAKING);
+	d->owes |= OWES_TAKE;
+	d->taken = true;
+}
+
+void shelf_record(struct shelf *s, struct delivery *d)
+{
+	set_state(s, d, DELIVERY_RECORDING);
+	d->owes = OWES_OUTCOME;
+}
+
+void shelf_bury(struct shelf *s, struct delivery *d, enum outcome outcome, const char *why)
+{
+	d->buried = true;
+	d->end.outcome = outcome;
+	snprintf(d->end.error, sizeof d->end.error, "%s", why);
+	log_info(SHELF_JOB_FMT " not started, %s: %s", SHELF_JOB_ARG(d), outcome_name(outcome), why);
+	shelf_record(s, d);
+}
+
+void shelf_release(struct shelf *s, struct delivery *d)
+{
+	d->end.outcome = OUTCOME_RELEASED;
+	snprintf(d->end.error, sizeof d->end.error, "handed back before it started");
+	shelf_record(s, d);
+}
+
+void shelf_ack_early(struct delivery *d)
+{
+	if (d->settled)
+		return;
+	d->settled = true;
+	d->source->ops->ack(d->source, d->tag);
+}
+
+static void over(struct shelf *s, struct delivery *d)
+{
+	set_state(s, d, DELIVERY_OVER);
+	delivery_free(d);
+}
+
+void shelf_acked(struct shelf *s, struct delivery *d)
+{
+	shelf_ack_early(d);
+	over(s, d);
+}
+
+void shelf_requeued(struct shelf *s, struct delivery *d)
+{
+	if (!d->settled)
+		d->source->ops->requeue(d->source, d->tag);
+	over(s, d);
+}
+
+void shelf_forget_waiting(struct shelf *s, const struct source *source, bool hand_back)
+{
+	list_each(struct delivery, d, &s->waiting, link) {
+		if (source && d->source != source)
+			continue;
+		d->settled = !hand_back;
+		shelf_requeued(s, d);
+	}
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The deliveries that a worker holds, and every step that one of them can take. `waiting` is in order of arrival,
+ * and nobody was told of what is in it. `active` is what the store was told of or is to be told of, until it has
+ * answered. A step that the store must hear of is noted in `owes` and sent by report_owed().
+ */
+#ifndef SKEP_WORKER_SHELF_H
+#define SKEP_WORKER_SHELF_H
+
+#include "daemon/worker/delivery.h"
+
+struct shelf {
+	struct list waiting, active;
+	uint32_t nwaiting, nactive, nasking, nrecording;
+	bool changed; /* since somebody last looked and cleared it */
+};
+
+void shelf_init(struct shelf *s);
+void shelf_free(struct shelf *s); /* frees all deliveries, tells nobody */
+bool shelf_is_empty(const struct shelf *s);
+
+void shelf_add(struct shelf *s, struct delivery *d); /* takes it; an urgent one goes first */
+struct delivery *shelf_find(struct shelf *s, struct id run); /* among the active ones */
+
+void shelf_ask(struct shelf *s, struct delivery *d);
+void shelf_cleared(struct shelf *s, struct delivery *d);
+void shelf_running(struct shelf *s, struct delivery *d);
+void shelf_take(struct shelf *s, struct delivery *d, const char *reason); /* also while it runs */
+void shelf_record(struct shelf *s, struct delivery *d);                   /* d->end is filled in */
+
+/* Ends a delivery whose handler was not started. */
+void shelf_bury(struct shelf *s, struct delivery *d, enum outcome outcome, const char *why);
+
+/* Hands back a delivery that the store has cleared: its claim is open and must be closed. */
+void shelf_release(struct shelf *s, struct delivery *d);
+
+/* The last step; the source is told, unless it has been. The delivery is freed. */
+void shelf_acked(struct shelf *s, struct delivery *d);
+void shelf_requeued(struct shelf *s, struct delivery *d);
+
+/* Tells the source alone: the run goes on. */
+void shelf_ack_early(struct delivery *d);
+
+/* Forgets what waits from `source` (NULL: from all), handing it back or not. */
+void shelf_forget_waiting(struct shelf *s, const struct source *source, bool hand_back);
+
+/* job=... type=..., as every log line about a job begins. */
+#define SHELF_JOB_FMT "job=" SLICE_FMT " type=" SLICE_FMT
+#define SHELF_JOB_ARG(d) SLICE_ARG((d)->job.id), SLICE_ARG((d)->type)
+
+#endif
