@@ -7,8 +7,8 @@
 #define SKEP_DAEMON_SUPERVISOR_LAUNCH_H
 
 #include "daemon/process.h"
-#include "daemon/supervisor/listen.h"
-#include "daemon/supervisor/users.h"
+#include "daemon/supervisor/listeners.h"
+#include "daemon/supervisor/account.h"
 
 struct launch {
 	char *paths[ROLE_COUNT];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "daemon/supervisor/users.h"
+#include "daemon/supervisor/account.h"
 
 #include <errno.h>
 #include <grp.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "daemon/supervisor/listen.h"
+#include "daemon/supervisor/listeners.h"
 
 #include <errno.h>
 #include <sys/socket.h>

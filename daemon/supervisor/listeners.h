@@ -5,11 +5,11 @@
  * connects to it, mode 0600 and owned by that user: the file's permission says who may connect, SO_PEERCRED
  * says who did.
  */
-#ifndef SKEP_DAEMON_SUPERVISOR_LISTEN_H
-#define SKEP_DAEMON_SUPERVISOR_LISTEN_H
+#ifndef SKEP_DAEMON_SUPERVISOR_LISTENERS_H
+#define SKEP_DAEMON_SUPERVISOR_LISTENERS_H
 
 #include "daemon/inherit.h"
-#include "daemon/supervisor/users.h"
+#include "daemon/supervisor/account.h"
 #include "lib/conf/conf.h"
 
 struct listeners {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Whom a child runs as. Looked up once, at the start. */
-#ifndef SKEP_DAEMON_SUPERVISOR_USERS_H
-#define SKEP_DAEMON_SUPERVISOR_USERS_H
+#ifndef SKEP_DAEMON_SUPERVISOR_ACCOUNT_H
+#define SKEP_DAEMON_SUPERVISOR_ACCOUNT_H
 
 #include "lib/base/spawn.h"
 
