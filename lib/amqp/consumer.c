@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Everything that starts a session goes out in one write: channel.open first, then, once it is answered, the
+ * topology, qos and consume together. The state says which answer comes next; a step that fails closes the
+ * channel, and the broker drops what was sent behind it.
+ *
+ * An owner may free the consumer in any of its callbacks, so each is the last thing done with it.
+ */
+#include "lib/amqp/consumer.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "lib/amqp/conn.h"
+#include "lib/amqp/declare.h"
+#include "lib/amqp/tags.h"
+
+#define CONSUMER_MAGIC 0x636f6e73u
+#define CONSUMER_BACKOFF_FIRST_MS 500
+#define CONSUMER_BACKOFF_MAX_MS 30000
+#define CONSUMER_PARKED_MS 60000
+#define CONSUMER_STABLE_MS 60000 /* consumed for so long: the next failure is the first one */
+
+enum consumer_state {
+	CONSUMER_WAITING,
+	CONSUMER_PARKED,
+	CONSUMER_OPENING,
+	CONSUMER_TOPOLOGY,
+	CONSUMER_QOS,
+	CONSUMER_CONSUMING,
+	CONSUMER_CANCELLING,
+	CONSUMER_STOPPED,
+};
+
+#define TO(state) (1u << CONSUMER_##state)
+static const unsigned allowed[] = {
+    [CONSUMER_WAITING] = TO(OPENING) | TO(PARKED) | TO(STOPPED),
+    [CONSUMER_PARKED] = TO(OPENING) | TO(WAITING) | TO(STOPPED),
+    [CONSUMER_OPENING] = TO(TOPOLOGY) | TO(QOS) | TO(WAITING) | TO(PARKED) | TO(STOPPED),
+    [CONSUMER_TOPOLOGY] = TO(QOS) | TO(WAITING) | TO(PARKED) | TO(STOPPED),
+    [CONSUMER_QOS] = TO(CONSUMING) | TO(WAITING) | TO(PARKED) | TO(STOPPED),
+    [CONSUMER_CONSUMING] = TO(CANCELLING) | TO(WAITING) | TO(PARKED) | TO(STOPPED),
+    [CONSUMER_CANCELLING] = TO(STOPPED),
+    [CONSUMER_STOPPED] = 0,
+};
+#undef TO
+
+struct amqp_consumer {
+	unsigned magic;
+	struct amqp_conn *conn;
+	struct channel *channel;
+	const struct conf_queue *queue;
+	enum conf_topology topology;
+	uint16_t prefetch;
+	const struct amqp_consumer_events *events;
+	void *arg;
+
+	enum consumer_state state;
+	uint32_t session;
+	bool delivering; /* this session has begun to consume */
+	size_t steps;    /* of the topology, not yet answered */
+	unsigned tries;
+	int64_t consuming_since_ms;
+	struct loop_timer timer;
+	struct tags tags;
+	char tag[256];
+};
+
+static void set_state(struct amqp_consumer *c, enum consumer_state state)
+{
+	if (!(allowed[c->state] >> state & 1))
+		BUG("consumer of '%s' goes from state %d to %d", c->queue->section, c->state, state);
+	c->state = state;
+}
+
+/* --- a session begins ----------------------------------------------------------------------------- */
+
+static void begin(struct amqp_consumer *c)
+{
+	if (!amqp_conn_is_up(c->conn))
+		return;
+	loop_timer_stop(&c->timer);
+	set_state(c, CONSUMER_OPENING);
+	c->session++;
+	tags_reset(&c->tags);
+	channel_open(c->channel);
+}
+
+static void on_conn_up(void *arg)
+{
+	OBJ(struct amqp_consumer, c, arg, CONSUMER_MAGIC);
+
+	if (c->state == CONSUMER_WAITING || c->state == CONSUMER_PARKED)
+		begin(c);
+}
+
+static void on_timer(struct loop_timer *timer)
+{
+	OBJ(struct amqp_consumer, c, timer->arg, CONSUMER_MAGIC);
+
+	begin(c);
+}
+
+static void on_opened(void *arg)
+{
+	OBJ(struct amqp_consumer, c, arg, CONSUMER_MAGIC);
+	struct topology_step steps[TOPOLOGY_STEPS_MAX];
+	amqp_basic_qos_t qos = {.prefetch_count = c->prefetch};
+	amqp_basic_consume_t consume = {.queue = wire_str(c->queue->section)};
+	char host[65] = "";
+
+	c->steps = topology_steps(c->topology, c->queue, steps);
+	for (size_t i = 0; i < c->steps; i++)
+		declare_send(c->channel, &steps[i]);
+	channel_send(c->channel, AMQP_BASIC_QOS_METHOD, &qos);
+	gethostname(host, sizeof host - 1);
+	snprintf(c->tag, sizeof c->tag, "%s.%ld.%.150s.%" PRIu32, host, (long)getpid(),
+	    c->queue->section, c->session);
+	consume.consumer_tag = wire_str(c->tag);
+	channel_send(c->channel, AMQP_BASIC_CONSUME_METHOD, &consume);
+	set_state(c, c->steps ? CONSUMER_TOPOLOGY : CONSUMER_QOS);
+}
+
+/* --- and ends ------------------------------------------------------------------------------------- */
+
+/* The session is void. True if the owner must be told. */
+static bool end_session(struct amqp_consumer *c)
+{
+	bool told = c->delivering;
+
+	c->delivering = false;
+	c->session++;
+	tags_reset(&c->tags);
+	return told;
+}
+
+static void wait_or_park(struct amqp_consumer *c, bool park)
+{
+	if (c->state == CONSUMER_CONSUMING
+	    && loop_now_ms(conn_loop(c->conn)) - c->consuming_since_ms >= CONSUMER_STABLE_MS)
+		c->tries = 0;
+	set_state(c, park ? CONSUMER_PARKED : CONSUMER_WAITING);
+	if (park) {
+		loop_timer_set(&c->timer, CONSUMER_PARKED_MS);
+	} else {
+		loop_timer_set(&c->timer, conn_backoff_ms(c->tries, CONSUMER_BACKOFF_FIRST_MS,
+						CONSUMER_BACKOFF_MAX_MS));
+		c->tries++;
+	}
+}
+
+/* The broker closed the channel. Wrong arguments and missing permissions stay wrong until somebody acts; all
+ * else may pass by itself: a queue whose node is down (404), one that is locked (405), an ack timeout (406
+ * while consuming). */
+static void refused(struct amqp_consumer *c, unsigned code, const char *why)
+{
+	bool park = code == AMQP_ACCESS_REFUSED
+	    || (code == AMQP_PRECONDITION_FAILED && c->state != CONSUMER_CONSUMING);
+
+	if (park) {
+		conn_notice(c->conn, AMQP_NOTICE_ALERT,
+		    "queue '%s' is parked, next try in a minute: %u %s", c->queue->section, code, why);
+	} else {
+		conn_notice(c->conn, AMQP_NOTICE_WARN, "queue '%s': %u %s", c->queue->section, code,
+		    why);
+	}
+	wait_or_park(c, park);
+}
+
+static void on_closed(void *arg, unsigned code, const char *why)
+{
+	OBJ(struct amqp_consumer, c, arg, CONSUMER_MAGIC);
+	const struct amqp_consumer_events *events = c->events;
+	bool lost = end_session(c), stopped = c->state == CONSUMER_CANCELLING;
+	void *owner = c->arg;
+
+	switch (c->state) {
+	case CONSUMER_CANCELLING:
+		set_state(c, CONSUMER_STOPPED);
+		break;
+	case CONSUMER_STOPPED:
+		break;
+	case CONSUMER_WAITING:
+	case CONSUMER_PARKED:
+		BUG("consumer of '%s': a channel that it did not open is closed", c->queue->section);
+	case CONSUMER_OPENING:
+	case CONSUMER_TOPOLOGY:
+	case CONSUMER_QOS:
+	case CONSUMER_CONSUMING:
+		if (code) {
+			refused(c, code, why);
+		} else {
+			/* The connection is lost: conn_up begins again, whatever the backoff. */
+			set_state(c, CONSUMER_WAITING);
+		}
+		break;
+	}
+	if (lost && stopped) {
+		/* The owner may free `c` when it is told of the second. */
+		events->lost(owner);
+		events->stopped(owner);
+	} else if (lost) {
+		events->lost(owner);
+	} else if (stopped) {
+		events->stopped(owner);
+	}
+}
+
+/* --- methods -------------------------------------------------------------------------------------- */
+
+static int on_qos_ok(struct amqp_consumer *c, const amqp_method_t *m UNUSED, struct err *err)
+{
+	if (c->state != CONSUMER_QOS)
+		return err_set(err, -EPROTO, "the broker sent an unexpected qos-ok");
+	return 0;
+}
+
+static int on_consume_ok(struct amqp_consumer *c, const amqp_method_t *m UNUSED, struct err *err)
+{
+	if (c->state != CONSUMER_QOS)
+		return err_set(err, -EPROTO, "the broker sent an unexpected consume-ok");
+	set_state(c, CONSUMER_CONSUMING);
+	c->delivering = true;
+	c->consuming_since_ms = loop_now_ms(conn_loop(c->conn));
+	return 0;
+}
+
+static int on_cancel_ok(struct amqp_consumer *c, const amqp_method_t *m UNUSED, struct err *err)
+{
+	if (c->state != CONSUMER_CANCELLING)
+		return err_set(err, -EPROTO, "the broker sent an unexpected cancel-ok");
+	set_state(c, CONSUMER_STOPPED);
+	c->events->stopped(c->arg);
+	return 0;
+}
+
+/* The queue was deleted, or its leader moved. Closing the channel requeues what is unsettled, so that the next
+ * session begins clean. */
+static int on_cancel(struct amqp_consumer *c, const amqp_method_t *m UNUSED, struct err *err UNUSED)
+{
+	if (c->state == CONSUMER_CANCELLING) {
+		set_state(c, CONSUMER_STOPPED);
+		c->events->stopped(c->arg);
+		return 0;
+	}
+	if (c->state != CONSUMER_CONSUMING)
+		return 0;
+	conn_notice(c->conn, AMQP_NOTICE_WARN,
+	    "queue '%s': the broker cancelled the consumer (the queue was deleted or has moved)",
+	    c->queue->section);
+	channel_close(c->channel);
+	end_session(c);
+	wait_or_park(c, false);
+	c->events->lost(c->arg);
+	return 0;
+}
+
+static const struct {
+	amqp_method_number_t id;
+	int (*fn)(struct amqp_consumer *c, const amqp_method_t *m, struct err *err);
+} methods[] = {
+    {AMQP_BASIC_QOS_OK_METHOD, on_qos_ok},
+    {AMQP_BASIC_CONSUME_OK_METHOD, on_consume_ok},
+    {AMQP_BASIC_CANCEL_OK_METHOD, on_cancel_ok},
+    {AMQP_BASIC_CANCEL_METHOD, on_cancel},
+};
+
+static int on_method(void *arg, const amqp_method_t *m, struct err *err)
+{
+	OBJ(struct amqp_consumer, c, arg, CONSUMER_MAGIC);
+
+	if (c->state == CONSUMER_TOPOLOGY && declare_is_answer(m->id)) {
+		if (--c->steps == 0)
+			set_state(c, CONSUMER_QOS);
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
+		if (methods[i].id == m->id)
+			return methods[i].fn(c, m, err);
+	}
+	return err_set(err, -EPROTO, "the broker sent an unexpected %s to a consumer",
+	    amqp_method_name(m->id));
+}
+
+/* --- deliveries ----------------------------------------------------------------------------------- */
+
+static void reject(struct amqp_consumer *c, uint64_t tag)
+{
+	amqp_basic_reject_t m = {.delivery_tag = tag};
+
+	channel_send(c->channel, AMQP_BASIC_REJECT_METHOD, &m);
+}
+
+static int on_content(void *arg, const struct content *content, struct err *err)
+{
+	OBJ(struct amqp_consumer, c, arg, CONSUMER_MAGIC);
+	struct amqp_tag tag = {c->session, content->delivery_tag};
+
+	if (content->method != AMQP_BASIC_DELIVER_METHOD || tags_add(&c->tags, tag.delivery) < 0) {
+		return err_set(err, -EPROTO, "the broker sent a message that queue '%s' did not expect",
+		    c->queue->section);
+	}
+	if (content->oversize) {
+		amqp_consumer_reject(c, tag);
+		c->events->oversize(c->arg, &content->m, content->body_bytes);
+	} else {
+		c->events->delivery(c->arg, tag, &content->m);
+	}
+	return 0;
+}
+
+bool amqp_consumer_tag_valid(const struct amqp_consumer *c, struct amqp_tag tag)
+{
+	return c->delivering && tag.session == c->session && tags_has(&c->tags, tag.delivery);
+}
+
+void amqp_consumer_ack(struct amqp_consumer *c, struct amqp_tag tag)
+{
+	if (!amqp_consumer_tag_valid(c, tag))
+		return;
+	tags_ack(&c->tags, tag.delivery);
+	conn_dirty(c->conn);
+}
+
+void amqp_consumer_requeue(struct amqp_consumer *c, struct amqp_tag tag)
+{
+	amqp_basic_nack_t m = {.delivery_tag = tag.delivery, .requeue = 1};
+
+	if (!amqp_consumer_tag_valid(c, tag))
+		return;
+	tags_drop(&c->tags, tag.delivery);
+	channel_send(c->channel, AMQP_BASIC_NACK_METHOD, &m);
+}
+
+void amqp_consumer_reject(struct amqp_consumer *c, struct amqp_tag tag)
+{
+	if (!amqp_consumer_tag_valid(c, tag))
+		return;
+	tags_drop(&c->tags, tag.delivery);
+	reject(c, tag.delivery);
+}
+
+static void send_ack(void *arg, uint64_t tag, bool multiple)
+{
+	struct amqp_consumer *c = arg;
+	amqp_basic_ack_t m = {.delivery_tag = tag, .multiple = multiple};
+
+	channel_send(c->channel, AMQP_BASIC_ACK_METHOD, &m);
+}
+
+static void on_before_write(void *arg)
+{
+	OBJ(struct amqp_consumer, c, arg, CONSUMER_MAGIC);
+
+	tags_fold(&c->tags, send_ack, c);
+}
+
+/* --- life ----------------------------------------------------------------------------------------- */
+
+struct amqp_consumer *amqp_consumer_new(struct amqp_conn *conn, const struct conf_queue *queue,
+    enum conf_topology topology, uint16_t prefetch, uint64_t max_body_bytes,
+    const struct amqp_consumer_events *events, void *arg)
+{
+	static const struct channel_ops ops = {
+	    .conn_up = on_conn_up,
+	    .opened = on_opened,
+	    .method = on_method,
+	    .content = on_content,
+	    .closed = on_closed,
+	    .before_write = on_before_write,
+	};
+	struct amqp_consumer *c = xcalloc(1, sizeof *c);
+
+	if (prefetch == 0)
+		BUG("a consumer without a bound on its deliveries");
+	c->magic = CONSUMER_MAGIC;
+	c->conn = conn;
+	c->queue = queue;
+	c->topology = topology;
+	c->prefetch = prefetch;
+	c->events = events;
+	c->arg = arg;
+	tags_init(&c->tags, prefetch);
+	loop_timer_init(&c->timer, conn_loop(conn), on_timer, c);
+	c->channel = channel_new(conn, max_body_bytes, &ops, c);
+	begin(c);
+	return c;
+}
+
+void amqp_consumer_free(struct amqp_consumer *c)
+{
+	if (!c)
+		return;
+	loop_timer_stop(&c->timer);
+	channel_free(c->channel);
+	tags_free(&c->tags);
+	c->magic = 0;
+	free(c);
+}
+
+void amqp_consumer_stop(struct amqp_consumer *c)
+{
+	amqp_basic_cancel_t m = {.consumer_tag = wire_str(c->tag)};
+
+	if (c->state == CONSUMER_CANCELLING || c->state == CONSUMER_STOPPED)
+		return;
+	loop_timer_stop(&c->timer);
+	if (c->state == CONSUMER_CONSUMING) {
+		set_state(c, CONSUMER_CANCELLING);
+		channel_send(c->channel, AMQP_BASIC_CANCEL_METHOD, &m);
+		return;
+	}
+	/* What the broker may just be sending goes back with the channel. */
+	channel_close(c->channel);
+	end_session(c);
+	set_state(c, CONSUMER_STOPPED);
+	c->events->stopped(c->arg);
+}
+
+size_t amqp_consumer_unsettled(const struct amqp_consumer *c)
+{
+	return tags_unsettled(&c->tags);
+}
+
+bool amqp_consumer_is_consuming(const struct amqp_consumer *c)
+{
+	return c->state == CONSUMER_CONSUMING;
+}
