@@ -1,10 +1,5 @@
 # SPDX-License-Identifier: MIT
-# make            every executable into build/bin
-# make check      installs what is missing, builds, runs every test
-# make demo       installs what is missing, builds, runs real work and shows it
-# make help       the other targets
-#
-# Three variants of the same sources: release (build/bin), fault (build/fault/bin: fault points compiled
+# `make help` lists the targets. Three variants of the same sources: release (build/bin), fault (build/fault/bin: fault points compiled
 # in, for the crash suite), asan (build/asan: unit tests under ASan and UBSan).
 
 VERSION := 0.1.0
@@ -12,6 +7,9 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 SYSCONFDIR ?= /etc
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+MANDIR ?= $(PREFIX)/share/man
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 PYTHON ?= /usr/bin/python3
 
 CC ?= gcc
@@ -35,24 +33,29 @@ LIBS := amqp db board conf job ipc base
 ROLES := worker store courier gateway
 
 # What each executable links beside lib/: this list is what keeps AMQP out of the supervisor.
-EXTERN_skepd := -linih -lsystemd -lev -lcjson -lm
+EXTERN_skepd := -linih -lev -lcjson -lm
 EXTERN_skep-worker := -lrabbitmq -lssl -lcrypto -linih -lev -lcjson -lm
 EXTERN_skep-store := -lsqlite3 -linih -lev -lcjson -lm
 EXTERN_skep-courier := -lrabbitmq -lssl -lcrypto -linih -lev -lcjson -lm
 EXTERN_skep-gateway := -lmicrohttpd -lsqlite3 -linih -lev -lcjson -lm
 EXTERN_skep := -lcurl -linih -lcjson -lm
-EXTERN_ALL := -lcmocka -lrabbitmq -lssl -lcrypto -lsqlite3 -lmicrohttpd -lcurl -lsystemd -linih -lev -lcjson -lm
+EXTERN_ALL := -lcmocka -lrabbitmq -lssl -lcrypto -lsqlite3 -lmicrohttpd -lcurl -linih -lev -lcjson -lm
 
 PROGRAMS := skepd $(ROLES:%=skep-%) skep
 UNITS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all fault
-all: $(PROGRAMS:%=build/bin/%)
-fault: $(PROGRAMS:%=build/fault/bin/%)
+MANUALS := $(patsubst docs/man/%,build/man/%,$(patsubst %.in,%,$(wildcard docs/man/*.[158] docs/man/*.in)))
+
+.PHONY: all programs docs fault
+.DEFAULT_GOAL := all
+all: programs docs ##    every executable into build/bin; manual pages and a sample configuration
+programs: $(PROGRAMS:%=build/bin/%)
+docs: $(MANUALS) build/skep.conf build/completion/skep build/completion/skepd
+fault: $(PROGRAMS:%=build/fault/bin/%) ##    the executables with fault points, into build/fault/bin
 
 # --- one variant: $(1) its name, $(2) its directory -----------------------------------------------
 define VARIANT
-$(2)/obj/%.o: %.c
+$(2)/obj/%.o: %.c build/settings
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(COMMON) $$(CFLAGS_$(1)) $$(CFLAGS) -c $$< -o $$@
 
@@ -93,6 +96,13 @@ ifdef V
 Q :=
 endif
 
+# What is compiled into the objects beside the sources: a change rebuilds them.
+SETTINGS := $(VERSION) $(SYSCONFDIR) $(CC) $(CFLAGS) $(COMMON)
+build/settings: FORCE
+	@mkdir -p $(@D)
+	@echo '$(subst ','\'',$(SETTINGS))' | cmp -s - $@ || echo '$(subst ','\'',$(SETTINGS))' > $@
+FORCE:
+
 # SQL is compiled in: `x.sql` becomes `const char x_sql[]` (tools/embed.sh).
 define SQL_RULE
 $(1)/gen/%.sql.c: %.sql tools/embed.sh
@@ -117,17 +127,111 @@ $(foreach u,$(UNITS),$(eval $(call UNIT_LINKS,$(u),$(shell sed -n '1s|^/\* links
 .SECONDARY:
 .DELETE_ON_ERROR:
 
+# test_supervisor runs the real skepd over fake roles.
+build/unit/test_supervisor: build/bin/skepd
+build/asan/unit/test_supervisor: build/asan/bin/skepd
+
+# --- documents made from tables -------------------------------------------------------------------
+build/tools/%: tools/%.c build/settings lib/conf/options.def
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(COMMON) $(CFLAGS_release) $(CFLAGS) -MF $@.d -o $@ $<
+
+build/man/%: docs/man/%
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+build/man/%: docs/man/%.in build/tools/man-options
+	@mkdir -p $(@D)
+	$(Q)build/tools/man-options < $< > $@
+
+build/skep.conf: build/bin/skepd
+	$(Q)build/bin/skepd --sample-config > $@
+
+build/completion/skep: build/bin/skep
+	@mkdir -p $(@D)
+	$(Q)build/bin/skep completion bash > $@
+
+build/completion/skepd: packaging/skepd.bash-completion
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
 # --- tests ----------------------------------------------------------------------------------------
-.PHONY: units units-asan
-units: $(UNITS:%=build/unit/%)
-	@for t in $^; do $$t 2> $$t.log || { cat $$t.log; echo "FAILED: $$t"; exit 1; }; done; \
+JOBS ?= $(shell nproc)
+
+.PHONY: check deps units units-asan check-source check-linkage check-scenario check-crash
+check: deps ##    installs what is missing, builds, runs every test
+	@$(MAKE) --no-print-directory -j$(JOBS) all fault $(UNITS:%=build/unit/%) $(UNITS:%=build/asan/unit/%)
+	@$(MAKE) --no-print-directory check-source check-linkage units units-asan
+	@$(MAKE) --no-print-directory check-scenario check-crash
+	@echo "check: everything passed"
+
+deps: ##    installs the packages of Debian that building and testing need
+	@tools/deps.sh
+
+units: $(UNITS:%=build/unit/%) ##    unit tests
+	@for t in $^; do $$t > $$t.log 2>&1 || { cat $$t.log; echo "FAILED: $$t"; exit 1; }; done; \
 	echo "units: $(words $(UNITS)) programs passed"
-units-asan: $(UNITS:%=build/asan/unit/%)
-	@for t in $^; do ASAN_OPTIONS=detect_leaks=1 $$t 2> $$t.log || { cat $$t.log; echo "FAILED: $$t"; exit 1; }; done; \
+units-asan: $(UNITS:%=build/asan/unit/%) ##    the same under ASan and UBSan
+	@for t in $^; do ASAN_OPTIONS=detect_leaks=1 $$t > $$t.log 2>&1 || { cat $$t.log; echo "FAILED: $$t"; exit 1; }; done; \
 	echo "units under ASan and UBSan: $(words $(UNITS)) programs passed"
 
+check-source: ##    the dependency law, style, tables against documents
+	@$(PYTHON) tools/check-source.py --self-test
+	@$(PYTHON) tools/check-source.py
+
+# No role may reach what is not its own: the linker's word on it.
+check-linkage: $(PROGRAMS:%=build/bin/%)
+	@tools/check-linkage.sh build/bin
+
+check-scenario: all fault ##    scenarios: real processes, a real RabbitMQ of their own
+	@PYTHON=$(PYTHON) tests/run.sh scenario
+check-crash: all fault ##    the crash suite: fault points, kill -9, double deliveries
+	@PYTHON=$(PYTHON) tests/run.sh crash
+
+# --- work -----------------------------------------------------------------------------------------
+.PHONY: demo bench-idle help
+demo: deps ##    installs what is missing, builds, runs real work on a private RabbitMQ and shows it
+	@$(MAKE) --no-print-directory -j$(JOBS) programs
+	@examples/demo/demo.sh
+
+bench-idle: programs ##    memory and CPU of an idle node with four workers
+	@$(PYTHON) bench/idle.py
+
+help: ##    this list
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 24
+	@echo
+	@echo "  PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) SYSCONFDIR=$(SYSCONFDIR) UNITDIR=$(UNITDIR)"
+	@echo "  V=1 shows commands, SKEP_TEST_JOBS=3 tests at a time"
+
+# --- installation ---------------------------------------------------------------------------------
+INSTALLED := $(PREFIX)/bin/skepd $(PREFIX)/bin/skep $(ROLES:%=$(PREFIX)/libexec/skep/skep-%) \
+	$(UNITDIR)/skepd.service $(SYSUSERSDIR)/skep.conf $(PREFIX)/share/doc/skep/LICENSE \
+	$(PREFIX)/share/doc/skep/skep.conf $(COMPLETIONDIR)/skep $(COMPLETIONDIR)/skepd \
+	$(foreach m,$(notdir $(MANUALS)),$(MANDIR)/man$(patsubst .%,%,$(suffix $(m)))/$(m))
+
+# The sample becomes the configuration only where there is none.
+.PHONY: install uninstall
+install: all ##    into PREFIX, below DESTDIR
+	install -D -t '$(DESTDIR)$(PREFIX)/bin' build/bin/skepd build/bin/skep
+	install -D -t '$(DESTDIR)$(PREFIX)/libexec/skep' $(ROLES:%=build/bin/skep-%)
+	install -d '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(SYSCONFDIR)/skep/conf.d'
+	sed -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' systemd/skepd.service.in \
+		> '$(DESTDIR)$(UNITDIR)/skepd.service'
+	chmod 644 '$(DESTDIR)$(UNITDIR)/skepd.service'
+	install -D -m 644 systemd/skep.sysusers '$(DESTDIR)$(SYSUSERSDIR)/skep.conf'
+	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/share/doc/skep' LICENSE build/skep.conf
+	install -D -m 644 -t '$(DESTDIR)$(COMPLETIONDIR)' build/completion/skep build/completion/skepd
+	for m in $(notdir $(MANUALS)); do \
+		install -D -m 644 build/man/$$m '$(DESTDIR)$(MANDIR)'/man$${m##*.}/$$m || exit 1; done
+	test -e '$(DESTDIR)$(SYSCONFDIR)/skep/skep.conf' || \
+		install -m 640 build/skep.conf '$(DESTDIR)$(SYSCONFDIR)/skep/skep.conf'
+
+uninstall: ##    removes what install made, except the configuration
+	rm -f $(INSTALLED:%='$(DESTDIR)%')
+	-rmdir '$(DESTDIR)$(PREFIX)/libexec/skep' '$(DESTDIR)$(PREFIX)/share/doc/skep'
+
 .PHONY: clean
-clean:
+clean: ##    removes build/
 	rm -rf build
 
 -include $(shell find build -name '*.d' 2>/dev/null)
