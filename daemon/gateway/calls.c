@@ -142,8 +142,7 @@ static void on_limit(struct loop_timer *t)
 	set_limit(c);
 }
 
-/* --- the store
- * ------------------------------------------------------------------------------------ */
+/* --- the store -------------------------------------------------------------------------------- */
 
 static int send_submit(struct peer *peer, const struct call *call)
 {

@@ -23,8 +23,7 @@ static size_t slot_runs(const struct board_slot *slot)
 
 #define FIELD_TEXT(field) slice_of((field), strnlen((field), sizeof(field)))
 
-/* --- runs
- * ----------------------------------------------------------------------------------------- */
+/* --- runs ------------------------------------------------------------------------------------- */
 
 static int latest_first(const void *a, const void *b)
 {
@@ -121,8 +120,7 @@ struct json *fleet_run_json(const struct fleet_run *run)
 	return j;
 }
 
-/* --- queues
- * --------------------------------------------------------------------------------------- */
+/* --- queues ----------------------------------------------------------------------------------- */
 
 static bool pool_consumes(const struct conf_pool *pool, const char *queue)
 {
@@ -205,8 +203,7 @@ struct json *fleet_queues(const struct process *p)
 	return all;
 }
 
-/* --- pools
- * ---------------------------------------------------------------------------------------- */
+/* --- pools ------------------------------------------------------------------------------------ */
 
 struct pool_sums {
 	int64_t workers, ready, connected, busy, waiting;

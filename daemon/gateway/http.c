@@ -62,8 +62,7 @@ struct http_request {
 	void *gone_arg;
 };
 
-/* --- a request
- * ------------------------------------------------------------------------------------ */
+/* --- a request -------------------------------------------------------------------------------- */
 
 /* The first that libmicrohttpd says of a request; what is returned is its context from then on. */
 static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connection)
@@ -118,8 +117,7 @@ struct slice http_header(const struct http_request *r, const char *name)
 	return slice_str(MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name));
 }
 
-/* --- answering
- * ------------------------------------------------------------------------------------ */
+/* --- answering -------------------------------------------------------------------------------- */
 
 void http_add_header(struct http_request *r, const char *name, const char *value)
 {
@@ -201,8 +199,7 @@ static enum MHD_Result deliver(struct http_request *r)
 	return rc;
 }
 
-/* --- reading
- * -------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static size_t declared_length(const struct http_request *r)
 {
@@ -293,8 +290,7 @@ static enum MHD_Result on_request(void *arg UNUSED, struct MHD_Connection *conne
 	return MHD_YES;
 }
 
-/* --- a client that hangs up
- * ----------------------------------------------------------------------- */
+/* --- a client that hangs up ------------------------------------------------------------------- */
 
 static void on_client(struct loop_io *io, unsigned events UNUSED)
 {
@@ -325,8 +321,7 @@ void http_watch_client(struct http_request *r, void (*gone)(void *arg), void *ar
 	loop_io_set(&r->client, LOOP_READ);
 }
 
-/* --- the daemon
- * ----------------------------------------------------------------------------------- */
+/* --- the daemon ------------------------------------------------------------------------------- */
 
 static void on_epoll(struct loop_io *io, unsigned events UNUSED)
 {

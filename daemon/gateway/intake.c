@@ -45,8 +45,7 @@ struct intake {
 
 static void intake_go_on(struct intake *in);
 
-/* --- one job
- * -------------------------------------------------------------------------------------- */
+/* --- one job ---------------------------------------------------------------------------------- */
 
 static char *printed(struct json *take)
 {
@@ -135,8 +134,7 @@ static void hand_over(struct intake *in, struct submit *s, const struct err *err
 	p->call = calls_submit(in->g->calls, s, on_answer, p);
 }
 
-/* --- the request
- * ---------------------------------------------------------------------------------- */
+/* --- the request ------------------------------------------------------------------------------ */
 
 static void intake_free(struct intake *in)
 {

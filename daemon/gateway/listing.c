@@ -34,8 +34,7 @@ struct listing {
 	struct err err;
 };
 
-/* --- parameters
- * ----------------------------------------------------------------------------------- */
+/* --- parameters ------------------------------------------------------------------------------- */
 
 static int read_number(
     const struct target *t, const char *name, int64_t most, int64_t *ret, struct err *err)
@@ -77,8 +76,7 @@ static int read_params(struct listing *l, struct err *err)
 	return rc;
 }
 
-/* --- the array
- * ------------------------------------------------------------------------------------ */
+/* --- the array -------------------------------------------------------------------------------- */
 
 /* Takes the job over. */
 static void put(struct listing *l, struct json *job)
@@ -151,8 +149,7 @@ static int put_runs(struct listing *l, bool all)
 	return 0;
 }
 
-/* --- steps
- * ---------------------------------------------------------------------------------------- */
+/* --- steps ------------------------------------------------------------------------------------ */
 
 static void listing_end(struct listing *l)
 {
@@ -163,8 +160,8 @@ static void listing_end(struct listing *l)
 	if (l->err.code < 0) {
 		gateway_reader_failed(l->r, &l->err);
 	} else {
-		if (is_full(l) && l->last) {
-			snprintf(number, sizeof number, "%" PRId64, l->last);
+		if (is_full(l) && l->at >= l->least) {
+			snprintf(number, sizeof number, "%" PRId64, l->last ? l->last : l->at + 1);
 			http_add_header(l->r, "Skep-Next", number);
 		}
 		buf_adds(&l->out, l->found ? "]\n" : "[]\n");

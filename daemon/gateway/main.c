@@ -19,8 +19,7 @@
 #define GATEWAY_PATIENCE_MS 2000 /* for the store at the start, and for requests at the end */
 #define GATEWAY_MAPPED_BYTES (128 << 10)
 
-/* --- what is answered from here
- * ------------------------------------------------------------------- */
+/* --- what is answered from here --------------------------------------------------------------- */
 
 static void show_queues(struct gateway *g, struct http_request *r)
 {
@@ -70,8 +69,7 @@ static void on_request(struct http_request *r, enum route_id route, void *arg)
 	handlers[route](g, r);
 }
 
-/* --- the life of the role
- * ------------------------------------------------------------------------- */
+/* --- the life of the role --------------------------------------------------------------------- */
 
 static void on_idle(void *arg)
 {

@@ -16,6 +16,7 @@
 #define RETRIES_MAX 1000
 #define PRIORITY_MAX 255
 #define NUMBER_TEXT_BYTES 40
+#define NUMBER_LIMIT 1e15	       /* of JSON numbers: exact below */
 #define ENVELOPE_MAX_BYTES (32u << 10) /* every field at its longest takes a tenth of it */
 #define SHOWN_MAX 60		       /* bytes of a bad value in an error */
 
@@ -156,8 +157,17 @@ static int read_field(struct reading *r, struct slice name, struct slice text)
 	    SLICE_ARG(name));
 }
 
-/* --- what is not said
- * ----------------------------------------------------------------------------- */
+/* True for the fields whose text is kept. */
+static bool is_name(const char *key)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+		if (strcmp(key, fields[i].name) == 0)
+			return fields[i].read == read_name || fields[i].read == read_queue;
+	}
+	return false;
+}
+
+/* --- what is not said ------------------------------------------------------------------------- */
 
 static bool consumed_here(const struct conf *conf, struct slice queue)
 {
@@ -276,8 +286,7 @@ static struct submit *submit_done(struct reading *r, int rc)
 	return NULL;
 }
 
-/* --- the two forms
- * -------------------------------------------------------------------------------- */
+/* --- the two forms ---------------------------------------------------------------------------- */
 
 /* `body`: text as it is, any other value as compact JSON. */
 static int read_body(struct reading *r, const struct json *value)
@@ -316,10 +325,22 @@ static int read_base64(struct reading *r, const struct json *value)
 	return 0;
 }
 
+/* A number as the text that a query would have. Only fields that are read to the end take it: it
+ * does not outlive this. */
+static int read_number(struct reading *r, const char *key, double value)
+{
+	char text[NUMBER_TEXT_BYTES];
+
+	if (is_name(key) || !(fabs(value) < NUMBER_LIMIT))
+		return err_set(r->err, -EINVAL, "'%.60s' must be %s", key,
+		    is_name(key) ? "a text" : "a number of a reasonable size");
+	snprintf(text, sizeof text, value == floor(value) ? "%.0f" : "%.3f", value);
+	return read_field(r, slice_str(key), slice_str(text));
+}
+
 static int read_member(struct reading *r, const struct json *member)
 {
 	const char *key = json_key(member), *text = json_str(member);
-	char number[NUMBER_TEXT_BYTES];
 	double value;
 
 	if (strcmp(key, "body") == 0)
@@ -328,13 +349,11 @@ static int read_member(struct reading *r, const struct json *member)
 		return 0;
 	if (strcmp(key, "body_base64") == 0)
 		return read_base64(r, member);
-	if (!text && json_num(member, &value) && fabs(value) < 1e15) {
-		snprintf(number, sizeof number, value == floor(value) ? "%.0f" : "%.3f", value);
-		return read_field(r, slice_str(key), slice_str(number));
-	}
-	if (!text)
-		return err_set(r->err, -EINVAL, "'%.60s' must be a text or a number", key);
-	return read_field(r, slice_str(key), slice_str(text));
+	if (text)
+		return read_field(r, slice_str(key), slice_str(text));
+	if (json_num(member, &value))
+		return read_number(r, key, value);
+	return err_set(r->err, -EINVAL, "'%.60s' must be a text or a number", key);
 }
 
 struct submit *submit_from_json(const struct submit_context *x, struct slice text, struct err *err)

@@ -44,8 +44,7 @@ static void unknown(struct http_request *r)
 	    "their first run on");
 }
 
-/* --- looking up
- * ----------------------------------------------------------------------------------- */
+/* --- looking up ------------------------------------------------------------------------------- */
 
 /* What is known of a job while the transaction is open. */
 struct found {
@@ -140,8 +139,7 @@ static int check_wait(struct http_request *r)
 	return -EINVAL;
 }
 
-/* --- the job
- * -------------------------------------------------------------------------------------- */
+/* --- the job ---------------------------------------------------------------------------------- */
 
 static void job_now(struct gateway *g, struct http_request *r)
 {
@@ -183,8 +181,7 @@ void views_job(struct gateway *g, struct http_request *r)
 	wait_or(g, r, job_now);
 }
 
-/* --- its result
- * ----------------------------------------------------------------------------------- */
+/* --- its result ------------------------------------------------------------------------------- */
 
 static void reply_bytes(struct http_request *r, const char *type, struct slice bytes)
 {
@@ -247,8 +244,7 @@ void views_result(struct gateway *g, struct http_request *r)
 	wait_or(g, r, result_now);
 }
 
-/* --- its logs
- * ------------------------------------------------------------------------------------- */
+/* --- its logs --------------------------------------------------------------------------------- */
 
 static int read_attempt(struct http_request *r, int64_t *ret)
 {
@@ -293,8 +289,7 @@ void views_logs(struct gateway *g, struct http_request *r)
 	found_done(g, &f);
 }
 
-/* --- retry and cancel
- * ----------------------------------------------------------------------------- */
+/* --- retry and cancel ------------------------------------------------------------------------- */
 
 struct order {
 	struct http_request *r;
