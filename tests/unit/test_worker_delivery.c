@@ -1,0 +1,261 @@
+/* links: daemon/worker/delivery.c daemon/worker/shelf.c */
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "daemon/worker/shelf.h"
+
+static char queue_name[] = "q", default_handler[] = "fallback";
+static unsigned acked, requeued;
+
+static void on_ack(struct source *s UNUSED, struct source_tag tag UNUSED)
+{
+	acked++;
+}
+
+static void on_requeue(struct source *s UNUSED, struct source_tag tag UNUSED)
+{
+	requeued++;
+}
+
+static const struct source_ops ops = {on_ack, on_requeue};
+static struct conf_queue queue = {.section = queue_name, .handler = default_handler};
+static struct source source = {.ops = &ops, .queue = &queue};
+
+static struct message message_of(const char *id, const char *body)
+{
+	return (struct message){.message_id = slice_str(id),
+	    .body = slice_str(body),
+	    .timestamp_s = -1,
+	    .priority = -1};
+}
+
+static struct delivery *deliver(const struct message *m)
+{
+	return delivery_new(&source, (struct source_tag){1, 1}, m, 1000000, 5);
+}
+
+static int setup(void **state UNUSED)
+{
+	acked = requeued = 0;
+	source.ask = false;
+	queue.dedupe = false;
+	return 0;
+}
+
+static void test_copies(void **state UNUSED)
+{
+	char body[] = "body", id[] = "id-1";
+	struct message m = message_of(id, body);
+	struct delivery *d;
+
+	m.content_type = slice_str("text/plain");
+	d = deliver(&m);
+	memset(body, 'x', 4);
+	memset(id, 'x', 4);
+	assert_true(slice_is(d->job.body, "body"));
+	assert_true(slice_is(d->job.id, "id-1"));
+	assert_true(slice_is(d->job.content_type, "text/plain"));
+	assert_null(d->job.reply_to.p);
+	assert_true(slice_is(d->job.queue, "q"));
+	assert_true(slice_is(d->type, "fallback"));
+	assert_int_equal(d->state, DELIVERY_WAITING);
+	assert_false(d->nameless);
+	assert_null(d->fault);
+	assert_false(delivery_must_ask(d));
+	delivery_free(d);
+}
+
+static void test_nameless(void **state UNUSED)
+{
+	struct message m = message_of(NULL, "x");
+	struct delivery *a = deliver(&m), *b = deliver(&m);
+
+	assert_true(a->nameless);
+	assert_int_equal(a->job.id.n, ID_TEXT_BYTES - 1);
+	assert_false(delivery_same_job(a, b));
+	delivery_rename(a, slice_str("given"));
+	delivery_rename(b, slice_str("given"));
+	assert_true(delivery_same_job(a, b));
+	assert_false(id_eq(a->run, b->run));
+	delivery_free(a);
+	delivery_free(b);
+}
+
+static void test_must_ask(void **state UNUSED)
+{
+	struct message m = message_of("a", "x");
+	struct delivery *d;
+
+	m.redelivered = true;
+	d = deliver(&m);
+	assert_true(delivery_must_ask(d));
+	delivery_free(d);
+
+	m.redelivered = false;
+	m.headers[m.nheaders++] = (struct header){
+	    .name = slice_str("skep-parcel"), .kind = HEADER_INT, .integer = 7};
+	d = deliver(&m);
+	assert_true(delivery_must_ask(d));
+	delivery_free(d);
+
+	m.headers[0] = (struct header){
+	    .name = slice_str("x-delivery-count"), .kind = HEADER_INT, .integer = DELIVERY_MANY};
+	d = deliver(&m);
+	assert_true(delivery_must_ask(d));
+	delivery_free(d);
+
+	m.nheaders = 0;
+	d = deliver(&m);
+	assert_false(delivery_must_ask(d));
+	source.ask = true;
+	assert_true(delivery_must_ask(d));
+	source.ask = false;
+	queue.dedupe = true;
+	assert_true(delivery_must_ask(d));
+	delivery_free(d);
+}
+
+static void test_fault(void **state UNUSED)
+{
+	struct message m = message_of("a", "x");
+	struct delivery *d;
+
+	m.headers[m.nheaders++] = (struct header){
+	    .name = slice_str("job-timeout"), .kind = HEADER_STRING, .text = slice_str("soon")};
+	d = deliver(&m);
+	assert_non_null(d->fault);
+	assert_non_null(strstr(d->fault, "job-timeout"));
+	assert_true(slice_is(d->job.id, "a"));
+	assert_true(slice_is(d->job.body, "x"));
+	delivery_free(d);
+}
+
+static void test_due(void **state UNUSED)
+{
+	struct message m = message_of("a", "x");
+	struct delivery *d;
+
+	m.headers[m.nheaders++] = (struct header){
+	    .name = slice_str("job-delay"), .kind = HEADER_STRING, .text = slice_str("10s")};
+	d = deliver(&m);
+	assert_int_equal(delivery_due_wall_ms(d), 1010000);
+	delivery_free(d);
+	m.headers[m.nheaders++] = (struct header){
+	    .name = slice_str("skep-parcel"), .kind = HEADER_INT, .integer = 7};
+	d = deliver(&m);
+	assert_int_equal(delivery_due_wall_ms(d), JOB_NOT_GIVEN);
+	delivery_free(d);
+}
+
+static void test_life_of_a_first_delivery(void **state UNUSED)
+{
+	struct message m = message_of("a", "x");
+	struct delivery *d = deliver(&m);
+	struct shelf s;
+
+	shelf_init(&s);
+	assert_true(shelf_is_empty(&s));
+	shelf_add(&s, d);
+	assert_int_equal(s.nwaiting, 1);
+	assert_null(shelf_find(&s, d->run));
+	assert_false(delivery_is_held(d));
+	shelf_running(&s, d);
+	assert_int_equal(s.nwaiting, 0);
+	assert_ptr_equal(shelf_find(&s, d->run), d);
+	assert_true(delivery_is_held(d));
+	d->ran = true;
+	shelf_record(&s, d);
+	assert_int_equal(d->owes, OWES_OUTCOME);
+	assert_int_equal(s.nrecording, 1);
+	assert_true(delivery_is_held(d));
+	shelf_acked(&s, d);
+	assert_int_equal(acked, 1);
+	assert_true(shelf_is_empty(&s));
+	assert_int_equal(s.nrecording, 0);
+}
+
+static void test_taken_while_it_runs(void **state UNUSED)
+{
+	struct message m = message_of("a", "x");
+	struct delivery *d = deliver(&m);
+	struct shelf s;
+
+	shelf_init(&s);
+	shelf_add(&s, d);
+	shelf_running(&s, d);
+	shelf_take(&s, d, "old");
+	assert_int_equal(d->state, DELIVERY_RUNNING);
+	shelf_ack_early(d);
+	shelf_record(&s, d);
+	shelf_acked(&s, d);
+	assert_int_equal(acked, 1);
+	assert_true(shelf_is_empty(&s));
+}
+
+static void test_bury_and_release(void **state UNUSED)
+{
+	struct message m = message_of("a", "x");
+	struct delivery *a = deliver(&m), *b = deliver(&m);
+	struct shelf s;
+
+	shelf_init(&s);
+	shelf_add(&s, a);
+	shelf_add(&s, b);
+	shelf_bury(&s, a, OUTCOME_EXPIRED, "late");
+	assert_false(delivery_is_held(a));
+	assert_true(a->buried);
+	assert_string_equal(a->end.error, "late");
+	shelf_ask(&s, b);
+	assert_int_equal(s.nasking, 1);
+	shelf_cleared(&s, b);
+	assert_int_equal(s.nasking, 0);
+	b->verdict = VERDICT_RUN;
+	assert_true(delivery_is_held(b));
+	shelf_release(&s, b);
+	shelf_requeued(&s, b);
+	assert_int_equal(requeued, 1);
+	shelf_free(&s);
+	assert_true(shelf_is_empty(&s));
+}
+
+static void test_urgent_goes_first(void **state UNUSED)
+{
+	struct message m = message_of("a", "x");
+	struct delivery *a = deliver(&m), *b = deliver(&m);
+	struct shelf s;
+
+	shelf_init(&s);
+	b->urgent = true;
+	shelf_add(&s, a);
+	shelf_add(&s, b);
+	assert_ptr_equal(list_first(&s.waiting, struct delivery, link), b);
+	shelf_forget_waiting(&s, NULL, true);
+	assert_int_equal(requeued, 2);
+	assert_true(shelf_is_empty(&s));
+	shelf_add(&s, deliver(&m));
+	shelf_forget_waiting(&s, &source, false);
+	assert_int_equal(requeued, 2);
+	assert_int_equal(acked, 0);
+	assert_true(shelf_is_empty(&s));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup(test_copies, setup),
+	    cmocka_unit_test_setup(test_nameless, setup),
+	    cmocka_unit_test_setup(test_must_ask, setup),
+	    cmocka_unit_test_setup(test_fault, setup),
+	    cmocka_unit_test_setup(test_due, setup),
+	    cmocka_unit_test_setup(test_life_of_a_first_delivery, setup),
+	    cmocka_unit_test_setup(test_taken_while_it_runs, setup),
+	    cmocka_unit_test_setup(test_bury_and_release, setup),
+	    cmocka_unit_test_setup(test_urgent_goes_first, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
