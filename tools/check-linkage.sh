@@ -10,6 +10,11 @@ failed=0
 without() { # program libraries...
     program=$1
     shift
+    [ -x "$dir/$program" ] || {
+        echo "check-linkage: there is no $dir/$program" >&2
+        failed=1
+        return
+    }
     needed=$(readelf -d "$dir/$program" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
     for library in "$@"; do
         case $needed in
