@@ -67,6 +67,7 @@ static void child_signals(void)
 
 	/* exec resets caught signals by itself; the ignored ones of ours are these. */
 	sigaction(SIGPIPE, &dfl, NULL);
+	sigaction(SIGINT, &dfl, NULL);
 	sigaction(SIGHUP, &dfl, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

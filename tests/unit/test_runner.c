@@ -75,6 +75,7 @@ static int setup(void **state)
 	struct err err = {0};
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
 	assert_int_equal(reap_begin(&err), 0);
 	b->loop = loop_new();
 	b->conf.handlers = &b->handler;
@@ -212,6 +213,17 @@ static void test_signals(void **state)
 	assert_string_equal(b->end.error, "killed by signal 9 (SIGKILL)");
 	run_script(b, "kill -USR1 $$");
 	assert_int_equal(b->end.signal, SIGUSR1);
+}
+
+/* What skep's processes ignore is not ignored in a handler. */
+static void test_signals_are_reset(void **state)
+{
+	struct bench *b = *state;
+
+	run_script(b, "kill -INT $$; exit 0");
+	assert_int_equal(b->end.signal, SIGINT);
+	run_script(b, "kill -PIPE $$; exit 0");
+	assert_int_equal(b->end.signal, SIGPIPE);
 }
 
 static void test_environment(void **state)
@@ -531,6 +543,7 @@ int main(void)
 	    CASE(test_done),
 	    CASE(test_exit_codes),
 	    CASE(test_signals),
+	    CASE(test_signals_are_reset),
 	    CASE(test_environment),
 	    CASE(test_descriptors),
 	    CASE(test_directory),
