@@ -28,18 +28,19 @@ static void child_set_state(struct child *c, enum child_state state)
 	c->state = state;
 }
 
-/* Where skepd was not started by hand, nobody is there to see how often; so the log says it. */
+/* `what` goes behind the title: "[812] exited ...", " could not ...". */
 static void log_wait(const struct child *c, const char *what)
 {
 	char wait[24];
 
 	if (c->wait_ms == 0)
-		log_warn("%s %s, restarting at once", c->title, what);
+		log_warn("%s%s, restarting at once", c->title, what);
 	else if (c->wait_ms == RESTART_PERMANENT_MS)
-		log_error("%s %s: restarting cannot help before that is mended, next try in %s", c->title, what,
-		    clock_format_duration(wait, c->wait_ms));
+		log_error("%s%s: restarting cannot help before that is mended, next try in %s", c->title,
+		    what, clock_format_duration(wait, c->wait_ms));
 	else
-		log_warn("%s %s, restarting in %s", c->title, what, clock_format_duration(wait, c->wait_ms));
+		log_warn("%s%s, restarting in %s", c->title, what,
+		    clock_format_duration(wait, c->wait_ms));
 }
 
 static void child_wait(struct child *c)
@@ -130,7 +131,7 @@ void child_start(struct child *c)
 		board_clear(s->board, c->slot);
 		c->wait_ms = restart_delay_ms(&c->restart, &(struct restart_facts){0});
 		log_error("%s", err.text);
-		log_wait(c, "could not be started");
+		log_wait(c, " could not be started");
 		child_wait(c);
 		return;
 	}
@@ -180,15 +181,15 @@ void child_kill(struct child *c)
 
 static void describe_end(const struct child *c, int status, char *ret, size_t size)
 {
-	char lived[24];
+	double lived_s = (double)(clock_mono_ms() - c->started_ms) / 1000;
 
-	clock_format_duration(lived, clock_mono_ms() - c->started_ms);
 	if (WIFSIGNALED(status))
-		snprintf(ret, size, "[%d] was killed by SIG%s%s after %s", (int)c->pid,
-		    sigabbrev_np(WTERMSIG(status)) ?: "RT", WCOREDUMP(status) ? " (core dumped)" : "", lived);
+		snprintf(ret, size, "[%d] was killed by SIG%s%s after %.1f s", (int)c->pid,
+		    sigabbrev_np(WTERMSIG(status)) ?: "RT", WCOREDUMP(status) ? " (core dumped)" : "",
+		    lived_s);
 	else
-		snprintf(ret, size, "[%d] exited with code %d%s after %s", (int)c->pid, WEXITSTATUS(status),
-		    WEXITSTATUS(status) == EXIT_PERMANENT ? " (see its last line)" : "", lived);
+		snprintf(ret, size, "[%d] exited with code %d after %.1f s", (int)c->pid,
+		    WEXITSTATUS(status), lived_s);
 }
 
 void child_ended(struct child *c, int wait_status)

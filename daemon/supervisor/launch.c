@@ -55,19 +55,20 @@ static char *find_program(const char *dir, enum role_id role)
 int launch_find_programs(char *ret_paths[ROLE_COUNT], struct err *err)
 {
 	auto_free char *dir = own_directory(err);
+	char *paths[ROLE_COUNT] = {NULL};
 
 	if (!dir)
-		return err ? err->code : -ENOENT;
-	for (unsigned role = 0; role < ROLE_COUNT; role++) {
-		ret_paths[role] = role == ROLE_SUPERVISOR ? NULL : find_program(dir, role);
-		if (role == ROLE_SUPERVISOR || ret_paths[role])
+		return -ENOENT;
+	for (enum role_id role = 0; role < ROLE_COUNT; role++) {
+		if (role == ROLE_SUPERVISOR || (paths[role] = find_program(dir, role)))
 			continue;
-		while (role-- > 0)
-			free(ret_paths[role]);
-		return err_set(err, -ENOENT, "cannot find %s in '%s' or '%s/../libexec/skep': build or install "
-					     "all executables",
-		    role_program(role + 1), dir, dir);
+		for (size_t i = 0; i < ROLE_COUNT; i++)
+			free(paths[i]);
+		return err_set(err, -ENOENT,
+		    "cannot find %s in '%s' or '%s/../libexec/skep': build or install all executables",
+		    role_program(role), dir, dir);
 	}
+	memcpy(ret_paths, paths, sizeof paths);
 	return 0;
 }
 
