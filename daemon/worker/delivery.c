@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/worker/delivery.h"
 
-#include "lib/base/clock.h"
-
 /* The slices of a job that borrow from its message; `queue` is the configuration's. */
 static const size_t borrowed[] = {
     offsetof(struct job, id),
@@ -152,6 +150,7 @@ bool delivery_same_job(const struct delivery *a, const struct delivery *b)
 
 bool delivery_is_held(const struct delivery *d)
 {
-	return d->state == DELIVERY_RUNNING || (d->state == DELIVERY_RECORDING && d->ran) ||
+	return d->state == DELIVERY_ASKING || d->state == DELIVERY_RUNNING ||
+	       (d->state == DELIVERY_RECORDING && d->ran) ||
 	       (d->verdict == VERDICT_RUN && d->state != DELIVERY_OVER);
 }

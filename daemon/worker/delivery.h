@@ -57,7 +57,7 @@ struct delivery {
 	char *fault;        /* why the message cannot be read; NULL: it can */
 	char reason[200];   /* of a take-over */
 	struct run_end end; /* from RECORDING on; started_wall_ms from RUNNING on */
-	bool buried;        /* `end` is not the end of a run: nothing was started */
+	bool buried;        /* `end` is not the end of a run: no handler was started */
 	char own_id[JOB_ID_BYTES + 1];
 	uint8_t bytes[];
 };
@@ -81,7 +81,8 @@ int64_t delivery_due_wall_ms(const struct delivery *d);
 
 bool delivery_same_job(const struct delivery *a, const struct delivery *b);
 
-/* Does the store know this run as open, or should it: then a new store is told by HOLD. */
+/* May the store know this run as open? Then a new store is told of it by HOLD, also where the answer to its CLAIM
+ * is still out: the last store may have granted it without living to say so. */
 bool delivery_is_held(const struct delivery *d);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/worker/report.h"
 
+#include "lib/base/clock.h"
 #include "lib/base/fault.h"
 
 #define ENVELOPE_BYTES (1u << 20) /* an AMQP header table is smaller than a frame of 128 KiB */
@@ -97,6 +98,8 @@ static int send_outcome(struct peer *store, const struct delivery *d)
 
 int report_hold(struct peer *store, const struct delivery *d)
 {
+	int64_t started = d->end.started_wall_ms;
+
 	return peer_send_hold(store,
 	    &(struct msg_hold){.run = d->run,
 		.queue = d->job.queue,
@@ -104,7 +107,7 @@ int report_hold(struct peer *store, const struct delivery *d)
 		.type = d->type,
 		.verdict = d->verdict,
 		.attempt = d->attempt,
-		.started_wall_ms = d->end.started_wall_ms});
+		.started_wall_ms = started != JOB_NOT_GIVEN ? started : clock_wall_ms()});
 }
 
 int report_owed(struct peer *store, struct delivery *d)

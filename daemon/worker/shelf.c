@@ -104,6 +104,7 @@ void shelf_bury(struct shelf *s, struct delivery *d, enum outcome outcome, const
 
 void shelf_release(struct shelf *s, struct delivery *d)
 {
+	d->buried = true;
 	d->end.outcome = OUTCOME_RELEASED;
 	snprintf(d->end.error, sizeof d->end.error, "handed back before it started");
 	shelf_record(s, d);

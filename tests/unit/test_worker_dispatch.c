@@ -745,8 +745,9 @@ static void test_asks_again(void **state)
 	deliver_again(b, "a", "exit 0");
 	first = expect(b, MSG_CLAIM);
 	link_down(b);
-	assert_int_equal(dispatch_held(b->dispatch), 0);
+	assert_int_equal(dispatch_held(b->dispatch), 1);
 	link_up(b);
+	assert_int_equal(expect(b, MSG_HOLD)->verdict, VERDICT_NONE);
 	again = expect(b, MSG_CLAIM);
 	assert_true(id_eq(first->run, again->run));
 	say_verdict(b, again, (struct msg_verdict){.verdict = VERDICT_RUN, .attempt = 2});
