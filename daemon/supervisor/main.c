@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <unistd.h>
 
 #include "daemon/supervisor/check.h"
 #include "daemon/supervisor/cli.h"
@@ -12,11 +13,13 @@
 
 #define PRINT_MAX_BYTES (1u << 20)
 
-/* Descriptors 0 to 2 must be something before others are opened. */
-static void open_standard_fds(void)
+/* Descriptors 0 to 2 must be something before others are opened; what else we were started with would be
+ * inherited by every handler. */
+static void tidy_descriptors(void)
 {
 	int fd;
 
+	close_range(STDERR_FILENO + 1, ~0u, 0);
 	do
 		fd = open("/dev/null", O_RDWR);
 	while (fd >= 0 && fd <= STDERR_FILENO);
@@ -129,7 +132,7 @@ int main(int argc, char **argv)
 {
 	struct cli cli;
 
-	open_standard_fds();
+	tidy_descriptors();
 	log_open("skepd", LOG_INFO);
 	if (!cli_parse(&cli, argc, argv))
 		return 2;
