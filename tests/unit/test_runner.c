@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <linux/close_range.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -504,6 +505,21 @@ static void test_usage(void **state)
 	assert_true(b->end.wall_ms >= 10);
 }
 
+/* What this process once had in memory is not the handler's. */
+static void test_memory_is_the_handlers(void **state)
+{
+	struct bench *b = *state;
+	const size_t size = 256u << 20;
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(p, MAP_FAILED);
+	memset(p, 1, size);
+	assert_int_equal(munmap(p, size), 0);
+	run_script(b, "exit 0");
+	assert_true(b->end.max_rss_kb > 0);
+	assert_true(b->end.max_rss_kb < (int64_t)(size >> 10));
+}
+
 static void test_freed_while_running(void **state)
 {
 	struct bench *b = *state;
@@ -565,6 +581,7 @@ int main(void)
 	    CASE(test_grandchild_floods_the_pipe),
 	    CASE(test_orphans_that_end_are_collected),
 	    CASE(test_usage),
+	    CASE(test_memory_is_the_handlers),
 	    CASE(test_freed_while_running),
 	    cmocka_unit_test(test_capture_tail),
 	};
