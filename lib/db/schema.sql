@@ -53,6 +53,7 @@ CREATE TABLE parcel (
 	id INTEGER PRIMARY KEY AUTOINCREMENT,
 	job INTEGER,                          -- job.seq; NULL for a reply
 	kind INTEGER NOT NULL,                -- 0 job, 1 reply
+	ended INTEGER NOT NULL DEFAULT 0,     -- of a reply: the state its job ended in
 	state INTEGER NOT NULL,
 	destination TEXT NOT NULL,
 	priority INTEGER NOT NULL DEFAULT 0,

@@ -40,10 +40,6 @@ struct job {
 
 	struct slice headers; /* the message's headers as AMQP encodes them (u32 length first) */
 	struct slice body;
-
-	/* of a reply only (PARCEL_REPLY): how the job ended, by job_state_name(). Published as job-state, with `id`
-	 * as job-id; packed; empty in every other message. */
-	struct slice state;
 };
 
 enum job_state {

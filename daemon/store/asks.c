@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/store/asks.h"
+
+#include "daemon/store/record.h"
+#include "lib/base/fault.h"
+
+static struct claim *open_claim(struct ledger *l, const struct msg_claim *m, struct claim_owner *owner,
+    struct slice worker, int64_t now)
+{
+	struct claim *claim = claims_find(&l->claims, m->run);
+
+	if (!claim) {
+		claim = claims_open(&l->claims, owner, m->run, &(struct claim_names){m->queue, m->job, m->type});
+		claim->started_wall_ms = now;
+		claim->nameless = m->flags & CLAIM_NAMELESS;
+		claim->attempt = 1;
+		slice_copy(claim->worker, sizeof claim->worker, worker);
+	}
+	return claim;
+}
+
+bool asks_note(struct ledger *l, const struct msg_claim *m, struct claim_owner *owner, struct slice worker,
+    int64_t now)
+{
+	struct job_row row;
+
+	open_claim(l, m, owner, worker, now);
+	return tombs_any(&l->tombs, m->queue) && jobs_find(&l->jobs, m->queue, m->job, &row) &&
+	       tombs_has(&l->tombs, row.seq, m->queue);
+}
+
+static struct verdict_facts facts_of(struct ledger *l, const struct msg_claim *m, struct job_row *row)
+{
+	struct parcel_row parcel;
+	struct verdict_facts f = {
+	    .nameless = m->flags & CLAIM_NAMELESS,
+	    .redelivered = m->flags & CLAIM_REDELIVERED,
+	    .from_parcel = m->parcel != 0,
+	    .deliveries = m->deliveries,
+	    .runs = claims_of_job(&l->claims, m->queue, m->job, claims_find(&l->claims, m->run)),
+	    .max_losses = l->conf->store.max_losses,
+	    .retries = ledger_retries(l, m->type, m->retries),
+	    .expires_wall_ms = m->expires_wall_ms,
+	};
+
+	*row = (struct job_row){0};
+	if (!jobs_find(&l->jobs, m->queue, m->job, row))
+		return f;
+	record_found_again(l, row, m->run);
+	f.over = job_state_over(row->state);
+	f.cancelled = row->state == JOB_CANCELLED || tombs_has(&l->tombs, row->seq, m->queue);
+	f.losses = row->losses;
+	f.attempt = row->attempt;
+	f.parcel_waits = parcels_of_job(&l->parcels, row->seq, &parcel) && parcel.state != PARCEL_HELD &&
+			 (uint64_t)parcel.id != m->parcel;
+	return f;
+}
+
+/* The claim is durable, and so the job has a row, except where the message has no id: its redelivery will have another
+ * one, so nothing could be told of it after a loss. */
+static void grant(struct ledger *l, const struct msg_claim *m, struct claim *claim, struct job_row *row,
+    uint32_t attempt, int64_t now)
+{
+	struct job_names names = {m->queue, m->job, m->type};
+
+	claim->attempt = attempt;
+	if (claim->nameless)
+		return;
+	if (!row->seq) {
+		*row = (struct job_row){.state = JOB_QUEUED, .created_wall_ms = now};
+		jobs_insert(&l->jobs, &names, row, &(struct job_text){0});
+	}
+	ledger_claim_keep(l, claim, row->seq);
+}
+
+void asks_decide(struct ledger *l, const struct msg_claim *m, struct claim_owner *owner, struct slice worker,
+    int64_t now, struct verdict_reading *ret)
+{
+	struct job_names names = {m->queue, m->job, m->type};
+	struct verdict_facts facts;
+	struct job_row row;
+
+	FAULT(store_claim);
+	facts = facts_of(l, m, &row);
+	verdict_read(&facts, now, ret);
+	if (ret->verdict == VERDICT_RUN) {
+		grant(l, m, open_claim(l, m, owner, worker, now), &row, ret->attempt, now);
+		return;
+	}
+	/* The message has come by: the cancel that waited for it is served. */
+	if (ret->verdict == VERDICT_CANCELLED && facts.over)
+		tombs_remove(&l->tombs, row.seq, m->queue);
+	else if (ret->verdict == VERDICT_CANCELLED)
+		record_end(l, &names, &row, JOB_CANCELLED, slice_str("cancelled on request"), now);
+	ledger_claim_close(l, claims_find(&l->claims, m->run));
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/store/parcels.h"
+
+enum {
+	PARCEL_INSERT,
+	PARCEL_GET,
+	PARCEL_OF_JOB,
+	PARCEL_DELETE,
+	PARCEL_SET,
+	PARCEL_READY_OF,
+	PARCEL_DUE,
+	PARCEL_NEXT_DUE,
+	PARCEL_CLAMP,
+	PARCEL_READY_COUNTS,
+	PARCEL_DELAYED_COUNT,
+	PARCEL_HELD_AFTER,
+	STMT_COUNT
+};
+
+static const char *const names_of[STMT_COUNT] = {
+    [PARCEL_INSERT] = "parcel_insert",
+    [PARCEL_GET] = "parcel_get",
+    [PARCEL_OF_JOB] = "parcel_of_job",
+    [PARCEL_DELETE] = "parcel_delete",
+    [PARCEL_SET] = "parcel_set",
+    [PARCEL_READY_OF] = "parcel_ready_of",
+    [PARCEL_DUE] = "parcel_due",
+    [PARCEL_NEXT_DUE] = "parcel_next_due",
+    [PARCEL_CLAMP] = "parcel_clamp",
+    [PARCEL_READY_COUNTS] = "parcel_ready_counts",
+    [PARCEL_DELAYED_COUNT] = "parcel_delayed_count",
+    [PARCEL_HELD_AFTER] = "parcel_held",
+};
+
+static bool is_timed(enum parcel_state state)
+{
+	return state == PARCEL_DELAYED || state == PARCEL_UNROUTABLE;
+}
+
+static void seek_next_due(struct parcels *p)
+{
+	p->next_due_ms = batch_number(p->batch, p->stmts[PARCEL_NEXT_DUE], INT64_MAX);
+}
+
+int parcels_open(struct parcels *p, struct batch *batch, struct bodies *bodies, struct lanes *lanes,
+    int64_t now_wall_ms, struct err *err)
+{
+	struct db_stmt *counts;
+	int rc;
+
+	_Static_assert(STMT_COUNT <= ARRAY_SIZE(p->stmts), "too many statements");
+	*p = (struct parcels){.batch = batch, .bodies = bodies, .lanes = lanes};
+	rc = batch_prepare(batch, names_of, STMT_COUNT, p->stmts, err);
+	if (rc < 0)
+		return rc;
+	counts = p->stmts[PARCEL_READY_COUNTS];
+	while (batch_row(batch, counts))
+		lanes_add(lanes, db_text(counts, 0), (uint64_t)db_int(counts, 1));
+	p->delayed = (uint64_t)batch_number(batch, p->stmts[PARCEL_DELAYED_COUNT], 0);
+	parcels_clamp(p, now_wall_ms);
+	return 0;
+}
+
+/* --- counting: every change of a state passes these two ------------------------------------------ */
+
+static void enter_state(struct parcels *p, const struct parcel_row *row)
+{
+	if (row->state == PARCEL_READY)
+		lanes_add(p->lanes, row->destination, 1);
+	if (!is_timed(row->state))
+		return;
+	p->delayed++;
+	if (row->due_wall_ms < p->next_due_ms)
+		p->next_due_ms = row->due_wall_ms;
+}
+
+static void leave_state(struct parcels *p, const struct parcel_row *row)
+{
+	if (row->state == PARCEL_READY)
+		lanes_remove(p->lanes, row->destination, row->id);
+	if (is_timed(row->state))
+		p->delayed--;
+}
+
+int64_t parcels_add(struct parcels *p, struct parcel_row *row, int64_t now_wall_ms)
+{
+	struct db_stmt *s = p->stmts[PARCEL_INSERT];
+
+	if (row->state != PARCEL_HELD)
+		row->state = row->due_wall_ms > now_wall_ms ? PARCEL_DELAYED : PARCEL_READY;
+	if (row->job)
+		db_bind_int(s, 1, row->job);
+	db_bind_int(s, 2, (int64_t)row->kind);
+	db_bind_int(s, 3, (int64_t)row->ended);
+	db_bind_int(s, 4, (int64_t)row->state);
+	db_bind_text(s, 5, row->destination);
+	db_bind_int(s, 6, row->priority);
+	db_bind_int(s, 7, row->attempt);
+	db_bind_int(s, 8, row->due_wall_ms);
+	db_bind_int(s, 9, row->delay_ms > 0 ? row->delay_ms : 0);
+	db_bind_int(s, 10, row->body);
+	batch_write(p->batch, s, 0);
+	row->id = db_last_id(p->batch->db);
+	enter_state(p, row);
+	return row->id;
+}
+
+static void read_row(struct db_stmt *s, struct parcel_row *ret)
+{
+	struct slice destination = db_text(s, 5);
+
+	ret->id = db_int(s, 0);
+	ret->job = db_int(s, 1);
+	ret->kind = (enum parcel_kind)db_int(s, 2);
+	ret->ended = (enum job_state)db_int(s, 3);
+	ret->state = (enum parcel_state)db_int(s, 4);
+	ret->priority = db_int(s, 6);
+	ret->attempt = db_int(s, 7);
+	ret->tries = db_int(s, 8);
+	ret->body = db_int(s, 9);
+	ret->due_wall_ms = ret->delay_ms = 0;
+	ret->destination = slice_of(ret->text, destination.n < sizeof ret->text ? destination.n : sizeof ret->text);
+	memcpy(ret->text, destination.p, ret->destination.n);
+}
+
+static bool get_one(struct parcels *p, struct db_stmt *s, int64_t key, struct parcel_row *ret)
+{
+	db_bind_int(s, 1, key);
+	if (!batch_row(p->batch, s))
+		return false;
+	read_row(s, ret);
+	db_reset(s);
+	return true;
+}
+
+bool parcels_get(struct parcels *p, int64_t id, struct parcel_row *ret)
+{
+	return get_one(p, p->stmts[PARCEL_GET], id, ret);
+}
+
+bool parcels_of_job(struct parcels *p, int64_t seq, struct parcel_row *ret)
+{
+	return get_one(p, p->stmts[PARCEL_OF_JOB], seq, ret);
+}
+
+void parcels_remove(struct parcels *p, const struct parcel_row *row, bool keep_body)
+{
+	leave_state(p, row);
+	db_bind_int(p->stmts[PARCEL_DELETE], 1, row->id);
+	batch_write(p->batch, p->stmts[PARCEL_DELETE], 0);
+	if (!keep_body)
+		bodies_drop(p->bodies, row->body);
+}
+
+int64_t parcels_remove_of_job(struct parcels *p, int64_t seq, bool keep_body)
+{
+	struct parcel_row row;
+	int64_t kept = 0;
+
+	while (parcels_of_job(p, seq, &row)) {
+		parcels_remove(p, &row, keep_body && kept == 0);
+		if (keep_body && kept == 0)
+			kept = row.body;
+	}
+	return kept;
+}
+
+void parcels_set_state(struct parcels *p, struct parcel_row *row, enum parcel_state state, int64_t due_wall_ms,
+    int64_t delay_ms)
+{
+	struct db_stmt *s = p->stmts[PARCEL_SET];
+
+	leave_state(p, row);
+	row->state = state;
+	row->due_wall_ms = due_wall_ms;
+	row->delay_ms = delay_ms;
+	db_bind_int(s, 1, row->id);
+	db_bind_int(s, 2, (int64_t)state);
+	db_bind_int(s, 3, due_wall_ms);
+	db_bind_int(s, 4, delay_ms);
+	db_bind_int(s, 5, row->tries);
+	batch_write(p->batch, s, 0);
+	enter_state(p, row);
+}
+
+/* --- time ----------------------------------------------------------------------------------------- */
+
+size_t parcels_promote(struct parcels *p, int64_t now_wall_ms, size_t most)
+{
+	struct db_stmt *s = p->stmts[PARCEL_DUE];
+	struct parcel_row row;
+	size_t n = 0;
+
+	/* One at a time: the query must not walk the index that the change is made in. */
+	for (; n < most; n++) {
+		db_bind_int(s, 1, now_wall_ms);
+		db_bind_int(s, 2, 1);
+		if (!batch_row(p->batch, s))
+			break;
+		read_row(s, &row);
+		db_reset(s);
+		parcels_set_state(p, &row, PARCEL_READY, now_wall_ms, 0);
+	}
+	seek_next_due(p);
+	return n;
+}
+
+void parcels_clamp(struct parcels *p, int64_t now_wall_ms)
+{
+	db_bind_int(p->stmts[PARCEL_CLAMP], 1, now_wall_ms);
+	batch_write(p->batch, p->stmts[PARCEL_CLAMP], 0);
+	seek_next_due(p);
+}
+
+size_t parcels_ready_of(struct parcels *p, struct slice destination, size_t most, int64_t *ret_ids)
+{
+	struct db_stmt *s = p->stmts[PARCEL_READY_OF];
+	size_t n = 0;
+
+	db_bind_text(s, 1, destination);
+	db_bind_int(s, 2, (int64_t)most);
+	while (batch_row(p->batch, s))
+		ret_ids[n++] = db_int(s, 0);
+	return n;
+}
+
+bool parcels_held(struct parcels *p, int64_t id, int64_t *ret_id, int64_t *ret_job)
+{
+	struct db_stmt *s = p->stmts[PARCEL_HELD_AFTER];
+
+	db_bind_int(s, 1, id);
+	if (!batch_row(p->batch, s))
+		return false;
+	*ret_id = db_int(s, 0);
+	*ret_job = db_int(s, 1);
+	db_reset(s);
+	return true;
+}

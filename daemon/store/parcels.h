@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whatever must still be delivered. A job has one parcel at most; replies belong to no job. Ids are never used again.
+ *
+ *              submit, retry at once, take-over          confirmed
+ *      --------------------------------------> READY ------------------> (deleted)
+ *        retry, delay, nacked    due  ^   |  ^
+ *      -----------------> DELAYED ----'   |  '--- due --- UNROUTABLE
+ *        taken over while its job runs    '-- returned ----^
+ *      -----------------> HELD ---- its run was lost or released ----> READY
+ *
+ * and any of them is deleted when an outcome of its job is recorded. The lanes (lanes.h) count what is ready.
+ */
+#ifndef SKEP_STORE_PARCELS_H
+#define SKEP_STORE_PARCELS_H
+
+#include "daemon/store/bodies.h"
+#include "daemon/store/lanes.h"
+#include "lib/ipc/codec.h"
+
+/* The numbers are stored. */
+enum parcel_state { PARCEL_READY, PARCEL_DELAYED, PARCEL_HELD, PARCEL_UNROUTABLE };
+
+struct parcel_row {
+	int64_t id;
+	int64_t job; /* job.seq; 0: a reply */
+	enum parcel_kind kind;
+	enum job_state ended; /* of a reply */
+	enum parcel_state state;
+	int64_t priority, attempt, tries, body;
+	int64_t due_wall_ms, delay_ms; /* written only */
+	struct slice destination;      /* read into `text` */
+	uint8_t text[JOB_NAME_BYTES];
+};
+
+struct parcels {
+	struct batch *batch;
+	struct bodies *bodies;
+	struct lanes *lanes;
+	struct db_stmt *stmts[16];
+	uint64_t delayed;    /* in state delayed or unroutable */
+	int64_t next_due_ms; /* wall clock, not later than the earliest of them; INT64_MAX: none */
+};
+
+/* Counts what is there; clamps backoffs in case the clock was set back meanwhile. */
+int parcels_open(struct parcels *p, struct batch *batch, struct bodies *bodies, struct lanes *lanes,
+    int64_t now_wall_ms, struct err *err);
+
+/* Adds one (its body was added before), in the state that its due time asks for unless it is HELD. */
+int64_t parcels_add(struct parcels *p, struct parcel_row *row, int64_t now_wall_ms);
+
+bool parcels_get(struct parcels *p, int64_t id, struct parcel_row *ret);
+bool parcels_of_job(struct parcels *p, int64_t seq, struct parcel_row *ret);
+
+/* Deletes one, with its body unless `keep_body`. */
+void parcels_remove(struct parcels *p, const struct parcel_row *row, bool keep_body);
+
+/* Deletes what the job has; returns the id of the body that was kept, 0 if none. */
+int64_t parcels_remove_of_job(struct parcels *p, int64_t seq, bool keep_body);
+
+/* Moves one to another state; row->tries is written too. */
+void parcels_set_state(struct parcels *p, struct parcel_row *row, enum parcel_state state, int64_t due_wall_ms,
+    int64_t delay_ms);
+
+/* Makes ready what is due, `most` at most; returns how many. */
+size_t parcels_promote(struct parcels *p, int64_t now_wall_ms, size_t most);
+
+/* After a step of the clock: a backoff ends not later than now plus its length. */
+void parcels_clamp(struct parcels *p, int64_t now_wall_ms);
+
+/* The first ready ones of a destination, in the order of their delivery. */
+size_t parcels_ready_of(struct parcels *p, struct slice destination, size_t most, int64_t *ret_ids);
+
+/* The next held one after `id`: false at the end. */
+bool parcels_held(struct parcels *p, int64_t id, int64_t *ret_id, int64_t *ret_job);
+
+#endif
