@@ -116,11 +116,15 @@ static void take_answer(struct lines *l, struct batch *b, size_t i, struct slice
 {
 	struct json *j = text.n ? json_parse(text, NULL) : NULL;
 	const char *error = j ? json_get_str(j, "error") : "it was not answered";
+	int64_t status = cli_number(j, "status", 0);
 
 	if (error)
 		complain(l, b->first_line + i, error);
 	else
 		l->accepted++;
+	/* The store is away or its disk is full: further lines would not fare better. */
+	if (error && (status == 503 || status == 507))
+		stop(l, CLI_LATER);
 	if (l->cli->args.json && j)
 		printf(SLICE_FMT "\n", SLICE_ARG(text));
 	else if (!error)
