@@ -63,7 +63,7 @@ struct amqp_publisher {
 	size_t nunits, unit; /* unit: the one whose answers come next */
 	struct confirms confirms;
 	uint32_t careful;    /* so many more are published one at a time */
-	int64_t calm_ms;     /* deadlines count from here at the earliest: when we were unblocked */
+	int64_t calm_ms;     /* deadlines count from here at the earliest: when we were last blocked */
 	struct loop_timer timer, tick;
 	amqp_pool_t pool;
 };
@@ -315,8 +315,10 @@ static void on_tick(struct loop_timer *timer)
 	OBJ(struct amqp_publisher, p, timer->arg, PUBLISHER_MAGIC);
 	int64_t since = confirms_oldest_ms(&p->confirms);
 
-	if (amqp_conn_is_blocked(p->conn))
+	if (amqp_conn_is_blocked(p->conn)) {
+		p->calm_ms = loop_now_ms(conn_loop(p->conn));
 		return;
+	}
 	if (since < p->calm_ms)
 		since = p->calm_ms;
 	if (loop_now_ms(conn_loop(p->conn)) - since < p->config.confirm_timeout_ms)
@@ -332,7 +334,6 @@ static void on_room(void *arg)
 {
 	OBJ(struct amqp_publisher, p, arg, PUBLISHER_MAGIC);
 
-	p->calm_ms = loop_now_ms(conn_loop(p->conn));
 	p->events->room(p->arg);
 }
 
