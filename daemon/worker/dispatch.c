@@ -273,25 +273,42 @@ static void take_aged(struct dispatch *x, struct delivery *d)
 		shelf_take(&x->shelf, d, "it was unacknowledged for long");
 }
 
-static bool may_age(const struct delivery *d)
+/* How long until it is old enough; negative: it is. INT64_MAX: its age does not matter. */
+static int64_t until_aged_ms(const struct dispatch *x, const struct delivery *d, int64_t now)
 {
-	return !d->settled && !d->taken &&
-	       (d->state == DELIVERY_WAITING || d->state == DELIVERY_CLEARED || d->state == DELIVERY_RUNNING);
+	int64_t left = d->arrived_ms + x->c.pool->take_after - now;
+
+	if (d->settled || d->taken)
+		return INT64_MAX;
+	switch (d->state) {
+	case DELIVERY_WAITING:
+	case DELIVERY_CLEARED:
+	case DELIVERY_RUNNING:
+		return left;
+	case DELIVERY_ASKING:
+		return left > TAKE_RETRY_MS ? left : TAKE_RETRY_MS; /* what it becomes is seen then */
+	case DELIVERY_TAKING:
+	case DELIVERY_RECORDING:
+	case DELIVERY_OVER:
+	case DELIVERY_STATE_COUNT:
+		return INT64_MAX;
+	}
+	BUG("delivery in state %d", d->state);
 }
 
-/* Takes what is old enough; returns how long until the next one is, or -1. */
+/* Takes what is old enough; returns how long until the next one is. */
 static int64_t take_from(struct dispatch *x, struct list *from, int64_t now)
 {
-	int64_t next = -1;
+	int64_t next = INT64_MAX;
 
 	list_each(struct delivery, d, from, link) {
-		int64_t left = d->arrived_ms + x->c.pool->take_after - now;
+		int64_t left = until_aged_ms(x, d, now);
 
-		if (!may_age(d))
-			continue;
-		if (left <= 0)
+		if (left <= 0) {
 			take_aged(x, d);
-		else if (next < 0 || left < next)
+			left = until_aged_ms(x, d, now);
+		}
+		if (left < next)
 			next = left;
 	}
 	return next;
@@ -306,11 +323,11 @@ static void on_take(struct loop_timer *t)
 		loop_timer_set(&x->take, TAKE_RETRY_MS);
 		return;
 	}
-	active = take_from(x, &x->shelf.active, now);
 	waiting = take_from(x, &x->shelf.waiting, now);
-	if (active < 0 || (waiting >= 0 && waiting < active))
+	active = take_from(x, &x->shelf.active, now);
+	if (waiting < active)
 		active = waiting;
-	if (active >= 0)
+	if (active != INT64_MAX)
 		loop_timer_set(&x->take, active);
 }
 

@@ -292,6 +292,11 @@ static void deliver_again(struct bench *b, const char *id, const char *script)
 	deliver_message(b, &m);
 }
 
+static void on_later(struct loop_timer *t)
+{
+	loop_stop(t->loop);
+}
+
 static void on_impatience(struct loop_timer *t UNUSED)
 {
 	fail_msg("nothing happens any more");
@@ -682,6 +687,26 @@ static void test_taken_while_it_runs(void **state)
 	expect_answered(b, "ack 3");
 }
 
+/* It is old enough while it still waits for the verdict. */
+static void test_aged_while_asking(void **state)
+{
+	struct bench *b = *state;
+	struct loop_timer later;
+	struct seen *claim, *s;
+
+	b->pool.take_after = 10;
+	deliver_again(b, "a", "sleep 1000");
+	claim = expect(b, MSG_CLAIM);
+	loop_timer_init(&later, b->loop, on_later, NULL);
+	loop_timer_set(&later, 50);
+	turn(b);
+	say_verdict(b, claim, (struct msg_verdict){.verdict = VERDICT_RUN, .attempt = 2});
+	s = expect(b, MSG_TAKE);
+	assert_int_equal(s->running, 1);
+	say_taken(b, s);
+	expect_word(b, "ack 1");
+}
+
 static void test_cancelled_while_it_runs(void **state)
 {
 	struct bench *b = *state;
@@ -920,6 +945,7 @@ int main(void)
 	    CASE(test_alone),
 	    CASE(test_ask_is_passed_on),
 	    CASE(test_taken_while_it_runs),
+	    CASE(test_aged_while_asking),
 	    CASE(test_cancelled_while_it_runs),
 	    CASE(test_outcome_is_sent_again),
 	    CASE(test_nothing_starts_without_a_store),
