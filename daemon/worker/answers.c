@@ -76,6 +76,7 @@ static int on_taken(struct shelf *s, struct frame *f, bool stopping UNUSED)
 	if (!d || !d->taken)
 		return 0;
 	FAULT(worker_taken);
+	d->nameless = false; /* the store knows it by its id, for good */
 	if (d->state == DELIVERY_TAKING)
 		shelf_acked(s, d);
 	else

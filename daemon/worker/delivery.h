@@ -41,7 +41,7 @@ struct delivery {
 	struct source *source;
 	struct source_tag tag;
 	bool settled;  /* the source needs no word any more: acked, or it has it again by itself */
-	bool nameless; /* the message had no id; job.id was made here */
+	bool nameless; /* the message had no id; job.id was made here, and a redelivery will get another */
 	bool urgent;   /* a copy of the job that runs here: asks without waiting for its turn */
 	bool ran;      /* a handler was started, or failed to */
 	bool taken;    /* TAKE is sent or to be sent; TAKEN lets go of the source */

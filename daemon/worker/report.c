@@ -107,7 +107,8 @@ int report_hold(struct peer *store, const struct delivery *d)
 		.type = d->type,
 		.verdict = d->verdict,
 		.attempt = d->attempt,
-		.started_wall_ms = started != JOB_NOT_GIVEN ? started : clock_wall_ms()});
+		.started_wall_ms = started != JOB_NOT_GIVEN ? started : clock_wall_ms(),
+		.nameless = d->nameless});
 }
 
 int report_owed(struct peer *store, struct delivery *d)
