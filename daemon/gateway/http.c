@@ -21,8 +21,8 @@
 #define HTTP_MAGIC 0x68747470u
 #define REQUEST_MAGIC 0x68726571u
 #define HTTP_HEADERS_MAX 2
-#define HTTP_DROP_MAX_BYTES (4u << 20) /* of a body that nobody wants */
-#define HTTP_BODIES_FACTOR 2	       /* all bodies at a time, in largest bodies */
+#define HTTP_DROP_BYTES (4u << 20) /* of a body that nobody wants; twice max_body if more */
+#define HTTP_BODIES_FACTOR 2	   /* all bodies at a time, in largest bodies */
 #define HTTP_CONNECTION_BYTES (32u << 10)
 #define HTTP_JSON_MAX_BYTES (256u << 20)
 #define HTTP_ERROR_BYTES 1024
@@ -233,6 +233,11 @@ static void begin(struct http_request *r, const char *method)
 	}
 }
 
+static size_t drop_max(const struct http *h)
+{
+	return h->max_body > HTTP_DROP_BYTES / 2 ? h->max_body * 2 : HTTP_DROP_BYTES;
+}
+
 /* False when the client goes on sending what is not wanted. */
 static bool take_body(struct http_request *r, const char *data, size_t n)
 {
@@ -240,7 +245,7 @@ static bool take_body(struct http_request *r, const char *data, size_t n)
 
 	if (r->answered || !routes_takes_body(r->route)) {
 		r->dropped += n;
-		return r->dropped <= HTTP_DROP_MAX_BYTES;
+		return r->dropped <= drop_max(h);
 	}
 	if (h->bodies + n > h->max_body * HTTP_BODIES_FACTOR) {
 		http_error(r, 503, "too many large bodies at a time: try again");
@@ -258,7 +263,7 @@ static bool take_body(struct http_request *r, const char *data, size_t n)
 
 static bool client_waits_for_leave(const struct http_request *r)
 {
-	return http_header(r, MHD_HTTP_HEADER_EXPECT).p || declared_length(r) > HTTP_DROP_MAX_BYTES;
+	return http_header(r, MHD_HTTP_HEADER_EXPECT).p || declared_length(r) > drop_max(r->http);
 }
 
 static enum MHD_Result on_request(void *arg UNUSED, struct MHD_Connection *connection,

@@ -19,6 +19,7 @@ struct job_row {
 	struct slice queue, id, type;
 	enum job_state state;
 	int64_t attempt, losses, priority;
+	int64_t runs; /* 0 of a job that is done: all but its id is no longer kept */
 	int64_t created_wall_ms, due_wall_ms, started_wall_ms, ended_wall_ms;
 	struct slice error;
 	bool result_cut;

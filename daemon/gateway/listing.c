@@ -179,7 +179,7 @@ static int look_at_span(struct listing *l)
 	int n =
 	    reader_list(l->g->reader, &l->filter, from, l->at, LISTING_SPAN, put_row, l, &l->err);
 
-	l->at = from - 1;
+	l->at = is_full(l) ? l->last - 1 : from - 1;
 	return n < 0 ? n : l->err.code;
 }
 

@@ -7,7 +7,7 @@ SELECT queue FROM job WHERE id = ?1 ORDER BY queue LIMIT 10;
 
 -- name: job_find
 SELECT seq, queue, id, type, state, attempt, losses, priority, created_wall_ms, due_wall_ms, started_wall_ms,
-	ended_wall_ms, error, result_cut, length(result), CASE WHEN length(result) <= ?3 THEN result END
+	ended_wall_ms, error, result_cut, length(result), CASE WHEN length(result) <= ?3 THEN result END, runs
 FROM job WHERE id = ?1 AND queue = ?2;
 
 -- name: job_result
@@ -20,14 +20,14 @@ SELECT (SELECT min(seq) FROM job), (SELECT max(seq) FROM job);
 -- done.
 -- name: job_list
 SELECT seq, queue, id, type, state, attempt, losses, priority, created_wall_ms, due_wall_ms, started_wall_ms,
-	ended_wall_ms, error, result_cut, length(result), CASE WHEN length(result) <= ?3 THEN result END
+	ended_wall_ms, error, result_cut, length(result), CASE WHEN length(result) <= ?3 THEN result END, runs
 FROM job WHERE seq BETWEEN ?1 AND ?2 AND (?4 IS NULL OR type = ?4) AND (?5 IS NULL OR queue = ?5)
 	AND (?6 IS NULL OR state = ?6)
 ORDER BY seq DESC LIMIT ?7;
 
 -- name: job_list_state
 SELECT seq, queue, id, type, state, attempt, losses, priority, created_wall_ms, due_wall_ms, started_wall_ms,
-	ended_wall_ms, error, result_cut, length(result), CASE WHEN length(result) <= ?3 THEN result END
+	ended_wall_ms, error, result_cut, length(result), CASE WHEN length(result) <= ?3 THEN result END, runs
 FROM job WHERE state = ?6 AND state <> 3 AND seq BETWEEN ?1 AND ?2 AND (?4 IS NULL OR type = ?4)
 	AND (?5 IS NULL OR queue = ?5)
 ORDER BY seq DESC LIMIT ?7;

@@ -118,6 +118,7 @@ static void job_row_read(struct db_stmt *s, struct job_row *row)
 	    .result_cut = db_int(s, 13) != 0,
 	    .result_bytes = db_int(s, 14),
 	    .result = db_blob(s, 15),
+	    .runs = db_int(s, 16),
 	};
 }
 

@@ -192,14 +192,18 @@ static void reply_bytes(struct http_request *r, const char *type, struct slice b
 	http_reply(r, 200, type, &body);
 }
 
-static void reply_no_result(struct http_request *r, const struct found *f, enum job_state state)
+static void reply_no_result(struct http_request *r, const struct found *f)
 {
+	const char *state = job_state_name(f->row.state);
 	struct json *j = json_object();
 	char text[80];
 
-	snprintf(text, sizeof text, "no result: the job is %s", job_state_name(state));
+	if (f->row.state == JOB_DONE)
+		snprintf(text, sizeof text, "its result is no longer kept (keep_done)");
+	else
+		snprintf(text, sizeof text, "no result: the job is %s", state);
 	json_add_strz(j, "error", text);
-	json_add_strz(j, "state", job_state_name(state));
+	json_add_strz(j, "state", state);
 	if (f->row.error.p)
 		json_add_str(j, "reason", f->row.error);
 	http_reply_json(r, 409, j);
@@ -230,10 +234,10 @@ static void result_now(struct gateway *g, struct http_request *r)
 		return;
 	state = found_state(&f);
 	http_add_header(r, "Skep-State", job_state_name(state));
-	if (state == JOB_DONE)
+	if (state == JOB_DONE && f.row.runs)
 		reply_result(g, r, &f);
 	else if (job_state_over(state))
-		reply_no_result(r, &f, state);
+		reply_no_result(r, &f);
 	else if ((j = found_json(g, r, &f)))
 		http_reply_json(r, 202, j);
 	found_done(g, &f);
@@ -267,11 +271,12 @@ static void reply_logs(
 	if (rc < 0)
 		gateway_reader_failed(r, &err);
 	else if (rc == 0 && attempt)
-		http_error(
-		    r, 404, "no run of this job with attempt %" PRId64 " has ended here", attempt);
+		http_error(r, 404, "no run with attempt %" PRId64 " of this job is recorded here",
+		    attempt);
 	else if (rc == 0)
 		http_error(r, 404,
-		    "no run of this job has ended yet: its standard error is kept when it does");
+		    "no run of this job is recorded here: none has ended yet, or they are no "
+		    "longer kept");
 	else
 		reply_bytes(r, "text/plain; charset=utf-8", logs);
 }
@@ -311,7 +316,8 @@ static void on_order_answer(const struct call_answer *a, void *arg)
 		json_add_strz(j, "error", text[0] ? text : "the store refused it");
 	}
 	json_add_strz(j, "id", o->id);
-	json_add_strz(j, "queue", o->queue);
+	if (o->queue[0])
+		json_add_strz(j, "queue", o->queue);
 	if (a->state.n)
 		json_add_str(j, "state", a->state);
 	http_reply_json(o->r, status, j);
