@@ -95,12 +95,21 @@ static int read_zone_s(const char **p, int *ret_offset_s)
 	return 0;
 }
 
+static int days_in_month(int year, int month)
+{
+	static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+
+	return days[month] + (month == 1 && leap);
+}
+
 int clock_parse(struct slice text, int64_t *ret_wall_ms)
 {
 	char copy[40];
 	const char *p = slice_copy(copy, sizeof copy, text);
 	struct tm tm = {0};
 	int ms = 0, offset_s, year;
+	time_t at;
 
 	if (text.n >= sizeof copy)
 		return -EINVAL;
@@ -119,7 +128,12 @@ int clock_parse(struct slice text, int64_t *ret_wall_ms)
 		return -EINVAL;
 	tm.tm_year = year - 1900;
 	tm.tm_mon -= 1;
-	*ret_wall_ms = ((int64_t)timegm(&tm) - offset_s) * 1000 + ms;
+	if (tm.tm_mday > days_in_month(year, tm.tm_mon))
+		return -EINVAL;
+	at = timegm(&tm);
+	if (at < offset_s)
+		return -EINVAL;
+	*ret_wall_ms = ((int64_t)at - offset_s) * 1000 + ms;
 	return 0;
 }
 

@@ -17,11 +17,33 @@ static struct json *wrap(const cJSON *c)
 	return (struct json *)(uintptr_t)c;
 }
 
+/* A NUL byte, or the escape of one: cJSON would end the string there and say nothing. */
+static bool has_nul(struct slice text)
+{
+	if (text.n == 0)
+		return false;
+	if (memchr(text.p, '\0', text.n))
+		return true;
+	for (size_t i = 0; i + 5 < text.n; i++) {
+		if (text.p[i] != '\\')
+			continue;
+		if (memcmp(text.p + i, "\\u0000", 6) == 0)
+			return true;
+		i++; /* what is escaped is no backslash that escapes */
+	}
+	return false;
+}
+
 struct json *json_parse(struct slice text, struct err *err)
 {
 	const char *start = text.p ? (const char *)text.p : "", *end = NULL;
-	cJSON *c = cJSON_ParseWithLengthOpts(start, text.n, &end, false);
+	cJSON *c;
 
+	if (has_nul(text)) {
+		err_set(err, -EINVAL, "JSON with a NUL byte in it: send such bytes in base64");
+		return NULL;
+	}
+	c = cJSON_ParseWithLengthOpts(start, text.n, &end, false);
 	if (c) {
 		while (end < start + text.n && strchr(" \t\r\n", *end) && *end)
 			end++;

@@ -13,7 +13,8 @@
 
 struct json;
 
-/* Parses one value that must be the whole text. NULL on error, with the offset in `err`. */
+/* Parses one value that must be the whole text. NULL on error, with the offset in `err`. Strings never hold a NUL
+ * byte: one that does, also as \u0000, is an error. */
 struct json *json_parse(struct slice text, struct err *err);
 void json_free(struct json *j);
 

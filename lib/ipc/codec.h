@@ -69,7 +69,7 @@ enum settle_how {
 struct frame {
 	enum message_type type;
 	const uint8_t *p, *end;
-	int fds[FRAME_FDS_MAX]; /* -1 once mapped */
+	int fds[FRAME_FDS_MAX]; /* closed by frame_release() */
 	size_t nfds, fds_used;
 	struct {
 		void *p;

@@ -29,12 +29,13 @@ struct peer {
 	const struct peer_ops *ops;
 	void *arg;
 	struct loop_io io;
-	struct loop_timer resume; /* dispatches what was left behind by a pause, next turn */
+	struct loop_timer resume; /* next turn: dispatches what a pause left behind, tells of a failure */
 	struct buf in, out;
 	struct fd_queue *fds_in, *fds_out; /* made when first needed */
 	uint64_t written;                  /* bytes of the stream written so far */
 	struct list dirty;
 	bool paused, busy, dead;
+	bool draining; /* a pause waits until everything is read */
 	char why[120];
 };
 
@@ -141,16 +142,20 @@ void peer_free(struct peer *p)
 	if (!p)
 		return;
 	peer_shut(p);
+	loop_timer_stop(&p->resume);
 	p->ops = NULL;
 	if (!p->busy)
 		peer_destroy(p);
 }
 
-/* The other side is gone or has broken the protocol: told once, from the top of the call chain. */
+/* The other side is gone or has broken the protocol: told once, from the top of the call chain, or next turn when
+ * that is the chain of somebody who only sends and goes on to use the peer. */
 static void peer_fail(struct peer *p, const char *why)
 {
 	snprintf(p->why, sizeof p->why, "%s", why);
 	peer_shut(p);
+	if (!p->busy)
+		loop_timer_set(&p->resume, 0);
 }
 
 static void peer_enter(struct peer *p)
@@ -224,6 +229,15 @@ static ssize_t write_chunk(struct peer *p)
 	return n;
 }
 
+/* A peer that is gone is noticed by the reader, after its last frames are read. */
+static void drop_output(struct peer *p)
+{
+	buf_clear(&p->out);
+	fd_queue_free(p->fds_out);
+	p->fds_out = NULL;
+	loop_again(p->hub->loop);
+}
+
 static bool write_out(struct peer *p)
 {
 	while (!p->dead && buf_size(&p->out)) {
@@ -233,10 +247,8 @@ static bool write_out(struct peer *p)
 			continue;
 		if (n == -EAGAIN)
 			break;
-		/* A peer that is gone is noticed by the reader, after its last frames are read. */
 		if (n < 0) {
-			buf_clear(&p->out);
-			loop_again(p->hub->loop);
+			drop_output(p);
 			break;
 		}
 	}
@@ -258,10 +270,6 @@ static int peer_sent(struct peer *p, struct frame_writer *w, int rc)
 {
 	if (rc == -ENOBUFS) {
 		peer_fail(p, "does not read what it is sent");
-		if (!p->busy) {
-			peer_enter(p);
-			peer_leave(p);
-		}
 		return 0; /* the same to the sender as a peer that has just died */
 	}
 	if (rc < 0)
@@ -336,9 +344,14 @@ static int attach_fds(struct peer *p, struct frame *f, size_t want)
 	return 0;
 }
 
+static bool may_read(const struct peer *p)
+{
+	return !p->dead && (!p->paused || p->draining);
+}
+
 static void dispatch(struct peer *p)
 {
-	while (!p->dead && !p->paused) {
+	while (may_read(p)) {
 		struct slice in = buf_slice(&p->in);
 		struct frame f;
 		int length = frame_peek(in, &f), rc;
@@ -369,7 +382,8 @@ static void read_in(struct peer *p, size_t budget, bool to_the_end)
 {
 	const size_t room = FRAME_MAX_BYTES;
 
-	while (!p->dead && !p->paused && budget > 0) {
+	dispatch(p); /* what a pause left behind, so that the buffer never holds more than one read beside a frame */
+	while (may_read(p) && budget > 0) {
 		ssize_t n = read_chunk(p, room);
 
 		if (n == -EINTR)
@@ -414,10 +428,10 @@ void peer_drain(struct peer *p)
 {
 	if (p->busy || p->dead)
 		return;
-	p->paused = false;
+	p->draining = true;
 	peer_enter(p);
-	dispatch(p);
 	read_in(p, SIZE_MAX, true);
+	p->draining = false;
 	peer_leave(p);
 }
 

@@ -45,8 +45,8 @@ void peer_free(struct peer *peer);
 /* Writes now what can be written without waiting. True if nothing is left. */
 bool peer_flush(struct peer *peer);
 
-/* Reads and dispatches everything that has arrived, to the end. Used where order between two
- * sockets matters; `closed` may be called. */
+/* Reads and dispatches everything that has arrived, to the end, even from a peer that is paused or is paused
+ * meanwhile. Used where order between two sockets matters; `closed` may be called. Not from its own callbacks. */
 void peer_drain(struct peer *peer);
 
 void peer_pause(struct peer *peer, bool paused); /* stops or resumes reading */
@@ -54,7 +54,9 @@ bool peer_has_room(const struct peer *peer);     /* below PEER_OUT_HIGH_BYTES */
 pid_t peer_pid(const struct peer *peer);         /* SO_PEERCRED at connect; 0 if unknown */
 int peer_fd(const struct peer *peer);
 
-/* peer_send_NAME(peer, &(struct msg_NAME){...}): 0, or negative if it can never be sent (too large). */
+/* peer_send_NAME(peer, &(struct msg_NAME){...}): 0, or negative if it can never be sent (too large). To a peer that
+ * is gone, or is found not to read, it sends nothing and returns 0: `closed` comes in a later turn, never from
+ * inside a send. */
 #define MESSAGE(NAME, name, from, to, meaning)                                                     \
 	int peer_send_##name(struct peer *peer, const struct msg_##name *m);
 #include "lib/ipc/messages.def"
