@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Makes a manual page from its source: a line `@SECTION@` becomes the list of that section's options, from
- * lib/conf/options.def. Runs while skep is built; the pages are mdoc(7).
+ * Makes a manual page from its source: a line `@SECTION@` becomes the list of that section's
+ * options, from lib/conf/options.def. Runs while skep is built; the pages are mdoc(7).
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,12 +11,15 @@ struct row {
 };
 
 static const struct row rows[] = {
-#define DAEMON_OPTION(name, type, fallback, least, most, doc) {"daemon", #name, #type, fallback, doc},
-#define BROKER_OPTION(name, type, fallback, least, most, doc) {"broker", #name, #type, fallback, doc},
+#define DAEMON_OPTION(name, type, fallback, least, most, doc)                                      \
+	{"daemon", #name, #type, fallback, doc},
+#define BROKER_OPTION(name, type, fallback, least, most, doc)                                      \
+	{"broker", #name, #type, fallback, doc},
 #define STORE_OPTION(name, type, fallback, least, most, doc) {"store", #name, #type, fallback, doc},
 #define POOL_OPTION(name, type, fallback, least, most, doc) {"pool", #name, #type, fallback, doc},
 #define QUEUE_OPTION(name, type, fallback, least, most, doc) {"queue", #name, #type, fallback, doc},
-#define HANDLER_OPTION(name, type, fallback, least, most, doc) {"handler", #name, #type, fallback, doc},
+#define HANDLER_OPTION(name, type, fallback, least, most, doc)                                     \
+	{"handler", #name, #type, fallback, doc},
 #include "lib/conf/options.def"
 };
 
@@ -27,10 +30,11 @@ static const char *value_word(const char *type)
 {
 	static const struct {
 		const char *type, *word;
-	} words[] = {{"TEXT", "text"}, {"PATH", "path"}, {"WORDS", "names"}, {"URLS", "urls"}, {"INT", "number"},
-	    {"BOOL", "yes|no"}, {"DURATION", "duration"}, {"SIZE", "size"}, {"LEVEL", "level"},
-	    {"TOPOLOGY", "declare|passive|none"}, {"QUEUE_TYPE", "quorum|classic"}, {"BACKOFF", "backoff"},
-	    {"EXITS", "codes"}, {"COMMAND", "command"}, {"ENV", "assignments"}};
+	} words[] = {{"TEXT", "text"}, {"PATH", "path"}, {"WORDS", "names"}, {"URLS", "urls"},
+	    {"INT", "number"}, {"BOOL", "yes|no"}, {"DURATION", "duration"}, {"SIZE", "size"},
+	    {"LEVEL", "level"}, {"TOPOLOGY", "declare|passive|none"},
+	    {"QUEUE_TYPE", "quorum|classic"}, {"BACKOFF", "backoff"}, {"EXITS", "codes"},
+	    {"COMMAND", "command"}, {"ENV", "assignments"}};
 
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
 		if (strcmp(words[i].type, type) == 0)
@@ -64,7 +68,8 @@ static int put_section(const char *section)
 		if (strcmp(rows[i].section, section) != 0)
 			continue;
 		if (!word) {
-			fprintf(stderr, "man-options: there is no word for type %s\n", rows[i].type);
+			fprintf(
+			    stderr, "man-options: there is no word for type %s\n", rows[i].type);
 			return -1;
 		}
 		printf(".It Ic %s = Ar %s\n", rows[i].name, word);

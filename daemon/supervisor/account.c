@@ -37,7 +37,8 @@ int account_find(const char *name, struct account *ret, struct err *err)
 	}
 	if (geteuid() != 0)
 		return err_set(err, -EPERM,
-		    "only root can run processes as user '%s': start skepd as root, or leave `user` out", name);
+		    "only root can run processes as user '%s': start skepd as root, or leave `user` out",
+		    name);
 	a.change = true;
 	a.ids.uid = pw->pw_uid;
 	a.ids.gid = pw->pw_gid;

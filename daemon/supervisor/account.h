@@ -12,7 +12,8 @@ struct account {
 	bool change;   /* another than skepd's own: setuid and friends are needed */
 };
 
-/* The account of user `name`; "" is skepd's own. -ENOENT: no such user; -EPERM: only root can become it. */
+/* The account of user `name`; "" is skepd's own. -ENOENT: no such user; -EPERM: only root can
+ * become it. */
 int account_find(const char *name, struct account *ret, struct err *err);
 void account_free(struct account *a);
 

@@ -39,8 +39,10 @@ static void warn_users(const struct conf *conf, say_fn *say)
 	for (size_t i = 0; i < conf->npools; i++) {
 		struct account account = {0};
 
-		if (geteuid() == 0 && account_find(conf->pools[i].user, &account, NULL) == 0 && account.ids.uid == 0)
-			sayf(say, "handlers of pool '%s' run as root: set `user` in [pool %s] or [daemon]",
+		if (geteuid() == 0 && account_find(conf->pools[i].user, &account, NULL) == 0 &&
+		    account.ids.uid == 0)
+			sayf(say,
+			    "handlers of pool '%s' run as root: set `user` in [pool %s] or [daemon]",
 			    conf->pools[i].section, conf->pools[i].section);
 		account_free(&account);
 	}
@@ -59,12 +61,14 @@ static void warn_file(const struct conf *conf, say_fn *say)
 {
 	struct stat st;
 
-	if (!conf->file || stat(conf->file, &st) < 0 || !(st.st_mode & S_IROTH) || *conf->broker.password_file)
+	if (!conf->file || stat(conf->file, &st) < 0 || !(st.st_mode & S_IROTH) ||
+	    *conf->broker.password_file)
 		return;
 	for (size_t i = 0; i < conf->broker.url.n; i++) {
 		if (url_has_password(conf->broker.url.v[i])) {
-			sayf(say, "everybody can read '%s', which holds a password: run `chmod o-r` on it, or use "
-				  "password_file",
+			sayf(say,
+			    "everybody can read '%s', which holds a password: run `chmod o-r` on it, or use "
+			    "password_file",
 			    conf->file);
 			return;
 		}
@@ -74,15 +78,17 @@ static void warn_file(const struct conf *conf, say_fn *say)
 static void warn_socket(const struct conf *conf, say_fn *say)
 {
 	if (listeners_mode(conf) & S_IWOTH)
-		sayf(say, "socket_mode %s lets every user of this machine submit, read and cancel jobs",
+		sayf(say,
+		    "socket_mode %s lets every user of this machine submit, read and cancel jobs",
 		    conf->daemon.socket_mode);
 }
 
 static bool command_exists(const struct conf_handler *h)
 {
 	const char *word = h->command.v[0];
-	auto_free char *path = word[0] != '/' && strchr(word, '/') ? xasprintf("%s/%s", h->directory, word)
-								     : spawn_find(word, NULL);
+	auto_free char *path = word[0] != '/' && strchr(word, '/')
+				   ? xasprintf("%s/%s", h->directory, word)
+				   : spawn_find(word, NULL);
 
 	return path && access(path, X_OK) == 0;
 }
@@ -95,7 +101,8 @@ static void warn_handlers(const struct conf *conf, say_fn *say)
 		const struct conf_handler *h = &conf->handlers[i];
 
 		if (!command_exists(h))
-			sayf(say, "handler '%s': there is no executable '%s'", h->section, h->command.v[0]);
+			sayf(say, "handler '%s': there is no executable '%s'", h->section,
+			    h->command.v[0]);
 	}
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is wrong or doubtful about a configuration beyond what conf_load() refuses: users, sockets, programs. */
+/* What is wrong or doubtful about a configuration beyond what conf_load() refuses: users, sockets,
+ * programs. */
 #ifndef SKEP_DAEMON_SUPERVISOR_CHECK_H
 #define SKEP_DAEMON_SUPERVISOR_CHECK_H
 

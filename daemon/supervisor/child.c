@@ -36,8 +36,8 @@ static void log_wait(const struct child *c, const char *what)
 	if (c->wait_ms == 0)
 		log_warn("%s%s, restarting at once", c->title, what);
 	else if (c->wait_ms == RESTART_PERMANENT_MS)
-		log_error("%s%s: restarting cannot help before that is mended, next try in %s", c->title,
-		    what, clock_format_duration(wait, c->wait_ms));
+		log_error("%s%s: restarting cannot help before that is mended, next try in %s",
+		    c->title, what, clock_format_duration(wait, c->wait_ms));
 	else
 		log_warn("%s%s, restarting in %s", c->title, what,
 		    clock_format_duration(wait, c->wait_ms));
@@ -49,7 +49,7 @@ static void child_wait(struct child *c)
 	loop_timer_set(&c->timer, c->wait_ms);
 }
 
-/* --- start ---------------------------------------------------------------------------------------- */
+/* --- start ------------------------------------------------------------------------------------ */
 
 static void child_assign_slot(struct child *c, enum board_state state)
 {
@@ -102,7 +102,8 @@ static void on_timer(struct loop_timer *t)
 	child_kill(c);
 }
 
-void child_init(struct child *c, struct supervisor *s, enum role_id role, const char *pool, unsigned number)
+void child_init(
+    struct child *c, struct supervisor *s, enum role_id role, const char *pool, unsigned number)
 {
 	c->magic = CHILD_MAGIC;
 	c->s = s;
@@ -127,7 +128,8 @@ void child_start(struct child *c)
 
 	c->generation++;
 	child_assign_slot(c, BOARD_STARTING);
-	if (launch_process(&s->launch, c->role, c->name, c->account, &s->listeners, &c->pid, &control, &err) < 0) {
+	if (launch_process(&s->launch, c->role, c->name, c->account, &s->listeners, &c->pid,
+		&control, &err) < 0) {
 		board_clear(s->board, c->slot);
 		c->wait_ms = restart_delay_ms(&c->restart, &(struct restart_facts){0});
 		log_error("%s", err.text);
@@ -162,13 +164,14 @@ void child_introduce(struct child *c)
 		peers_tell_all(c->s);
 }
 
-/* --- stop and end --------------------------------------------------------------------------------- */
+/* --- stop and end ----------------------------------------------------------------------------- */
 
 void child_stop(struct child *c, bool hurry, int64_t within_ms)
 {
 	c->asked = true;
 	if (c->control)
-		peer_send_stop(c->control, &(struct msg_stop){.hurry = hurry, .within_ms = within_ms});
+		peer_send_stop(
+		    c->control, &(struct msg_stop){.hurry = hurry, .within_ms = within_ms});
 	if (c->state != CHILD_STOPPING)
 		child_set_state(c, CHILD_STOPPING);
 }
@@ -185,8 +188,8 @@ static void describe_end(const struct child *c, int status, char *ret, size_t si
 
 	if (WIFSIGNALED(status))
 		snprintf(ret, size, "[%d] was killed by SIG%s%s after %.1f s", (int)c->pid,
-		    sigabbrev_np(WTERMSIG(status)) ?: "RT", WCOREDUMP(status) ? " (core dumped)" : "",
-		    lived_s);
+		    sigabbrev_np(WTERMSIG(status)) ?: "RT",
+		    WCOREDUMP(status) ? " (core dumped)" : "", lived_s);
 	else
 		snprintf(ret, size, "[%d] exited with code %d after %.1f s", (int)c->pid,
 		    WEXITSTATUS(status), lived_s);

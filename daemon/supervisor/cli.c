@@ -22,8 +22,9 @@ static const struct {
 
 void cli_print_help(void)
 {
-	printf("usage: skepd [-c FILE] [--check | --dump-config]\n"
-	       "Runs background jobs from RabbitMQ in a pool of worker processes, in the foreground.\n\n");
+	printf(
+	    "usage: skepd [-c FILE] [--check | --dump-config]\n"
+	    "Runs background jobs from RabbitMQ in a pool of worker processes, in the foreground.\n\n");
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
 		char words[40];
 
@@ -32,7 +33,8 @@ void cli_print_help(void)
 		    options[i].name, options[i].has_file ? " FILE" : "");
 		printf("  %-24s %s\n", words, options[i].help);
 	}
-	printf("\nSignals: TERM and INT stop it (a second one hurries). Manual pages: skepd(8), skep.conf(5).\n");
+	printf(
+	    "\nSignals: TERM and INT stop it (a second one hurries). Manual pages: skepd(8), skep.conf(5).\n");
 }
 
 bool cli_parse(struct cli *ret, int argc, char **argv)
@@ -43,7 +45,8 @@ bool cli_parse(struct cli *ret, int argc, char **argv)
 	*ret = (struct cli){.action = CLI_RUN};
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
 		longs[i] = (struct option){options[i].name,
-		    options[i].has_file ? required_argument : no_argument, NULL, OPTION_BASE + (int)i};
+		    options[i].has_file ? required_argument : no_argument, NULL,
+		    OPTION_BASE + (int)i};
 	while ((c = getopt_long(argc, argv, "c:h", longs, NULL)) != -1) {
 		size_t row = (size_t)(c - OPTION_BASE);
 

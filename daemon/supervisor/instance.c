@@ -39,14 +39,16 @@ static int make_runtime_dir(const char *path, struct err *err)
 	if (!S_ISDIR(st.st_mode))
 		return err_set(err, -ENOTDIR, "'%s' is not a directory", path);
 	if (st.st_uid != geteuid() && st.st_uid != 0)
-		return err_set(err, -EPERM, "directory '%s' belongs to user %u: set runtime_dir to one of your own",
-		    path, (unsigned)st.st_uid);
+		return err_set(err, -EPERM,
+		    "directory '%s' belongs to user %u: set runtime_dir to one of your own", path,
+		    (unsigned)st.st_uid);
 	if ((st.st_mode & 022) && !(st.st_mode & S_ISVTX))
-		return err_set(err, -EPERM, "directory '%s' is writable by others: run `chmod go-w` on it", path);
+		return err_set(err, -EPERM,
+		    "directory '%s' is writable by others: run `chmod go-w` on it", path);
 	return 0;
 }
 
-/* systemd makes its StateDirectory for the user of the unit, which is root when pools change users. */
+/* systemd makes its StateDirectory for the unit's user, which is root when pools change users. */
 static int make_state_dir(const char *path, uid_t uid, gid_t gid, struct err *err)
 {
 	struct stat st;
@@ -61,8 +63,9 @@ static int make_state_dir(const char *path, uid_t uid, gid_t gid, struct err *er
 	if (st.st_uid == uid)
 		return 0;
 	if (geteuid() != 0)
-		return err_set(err, -EPERM, "directory '%s' belongs to user %u: set state_dir to one of your own",
-		    path, (unsigned)st.st_uid);
+		return err_set(err, -EPERM,
+		    "directory '%s' belongs to user %u: set state_dir to one of your own", path,
+		    (unsigned)st.st_uid);
 	if (st.st_uid != 0)
 		return err_set(err, -EPERM,
 		    "directory '%s' belongs to user %u, but the store runs as user %u: change the owner of it "
@@ -80,11 +83,12 @@ static int lock_busy(int fd, const char *dir, struct err *err)
 
 	pid[n > 0 ? n : 0] = '\0';
 	pid[strcspn(pid, "\n")] = '\0';
-	return err_set(err, -EBUSY, "another skepd%s%s%s uses '%s'", *pid ? ", pid " : "", pid, *pid ? "," : "", dir);
+	return err_set(err, -EBUSY, "another skepd%s%s%s uses '%s'", *pid ? ", pid " : "", pid,
+	    *pid ? "," : "", dir);
 }
 
-/* The directory may belong to the store's user: what stands under that name is trusted only if it is a plain
- * file with no other name. */
+/* The directory may belong to the store's user: what stands under that name is trusted only if it
+ * is a plain file with no other name. */
 static int lock_take(const char *dir, struct err *err)
 {
 	auto_free char *path = xasprintf("%s/skepd.pid", dir);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a child dies with us. Store, courier and gateway have nothing to tidy up: SIGKILL by PR_SET_PDEATHSIG,
- * and the end of the control socket where a change of user has stopped that signal. A worker is not killed: it
- * alone knows the descendants of its handlers, so it sees the end of its control socket, kills them, gives
- * its deliveries back and leaves within two seconds.
+ * How a child dies with us. Store, courier and gateway have nothing to tidy up: SIGKILL by
+ * PR_SET_PDEATHSIG, and the end of the control socket where a change of user has stopped that
+ * signal. A worker is not killed: it alone knows the descendants of its handlers, so it sees the
+ * end of its control socket, kills them, gives its deliveries back and leaves within two seconds.
  */
 #include "daemon/supervisor/launch.h"
 
@@ -18,7 +18,8 @@
 static const struct {
 	bool secrets, board_writable;
 } roles[] = {
-#define ROLE(NAME, program, count, secrets, board_writable, ...) [ROLE_##NAME] = {secrets, board_writable},
+#define ROLE(NAME, program, count, secrets, board_writable, ...)                                   \
+	[ROLE_##NAME] = {secrets, board_writable},
 #include "daemon/roles.def"
 #undef ROLE
 };
@@ -72,7 +73,8 @@ int launch_find_programs(char *ret_paths[ROLE_COUNT], struct err *err)
 	return 0;
 }
 
-int launch_open(struct launch *l, const struct conf *conf, const struct board *board, struct err *err)
+int launch_open(
+    struct launch *l, const struct conf *conf, const struct board *board, struct err *err)
 {
 	int rc;
 
@@ -113,8 +115,8 @@ void launch_close(struct launch *l)
 /* Variables that are for the supervisor alone. */
 static bool env_is_ours(const char *entry)
 {
-	static const char *const names[] = {"NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID=", "LISTEN_FDS=",
-	    "LISTEN_PID=", "LISTEN_FDNAMES=", "CREDENTIALS_DIRECTORY="};
+	static const char *const names[] = {"NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID=",
+	    "LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES=", "CREDENTIALS_DIRECTORY="};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		if (strncmp(entry, names[i], strlen(names[i])) == 0)
@@ -134,8 +136,8 @@ static bool env_is_of_user(const char *entry)
 	return false;
 }
 
-/* Ours without what is for us alone; another user brings his own HOME and names. The first `*ret_owned`
- * entries are fresh strings. */
+/* Ours without what is for us alone; another user brings his own HOME and names. The first
+ * `*ret_owned` entries are fresh strings. */
 static char **env_make(const struct account *a, size_t *ret_owned)
 {
 	size_t n = 0;
@@ -166,8 +168,8 @@ static void env_free(char **env, size_t owned)
 	free(env);
 }
 
-static size_t fds_make(const struct launch *l, enum role_id role, int control, const struct listeners *listeners,
-    struct spawn_fd fds[static SPAWN_FDS_MAX])
+static size_t fds_make(const struct launch *l, enum role_id role, int control,
+    const struct listeners *listeners, struct spawn_fd fds[static SPAWN_FDS_MAX])
 {
 	size_t n = 0;
 
@@ -175,9 +177,10 @@ static size_t fds_make(const struct launch *l, enum role_id role, int control, c
 	fds[n++] = (struct spawn_fd){STDOUT_FILENO, STDOUT_FILENO};
 	fds[n++] = (struct spawn_fd){STDERR_FILENO, STDERR_FILENO};
 	fds[n++] = (struct spawn_fd){control, INHERIT_CONTROL};
-	fds[n++] = (struct spawn_fd){roles[role].secrets ? l->conf_secret : l->conf_open, INHERIT_CONF};
-	fds[n++] = (struct spawn_fd){roles[role].board_writable ? l->board_writable : l->board_readonly,
-	    INHERIT_BOARD};
+	fds[n++] =
+	    (struct spawn_fd){roles[role].secrets ? l->conf_secret : l->conf_open, INHERIT_CONF};
+	fds[n++] = (struct spawn_fd){
+	    roles[role].board_writable ? l->board_writable : l->board_readonly, INHERIT_BOARD};
 	if (role == ROLE_GATEWAY)
 		fds[n++] = (struct spawn_fd){listeners->http, INHERIT_LISTEN};
 	for (size_t i = 0; role == ROLE_STORE && i < listeners->nstore; i++)
@@ -185,8 +188,9 @@ static size_t fds_make(const struct launch *l, enum role_id role, int control, c
 	return n;
 }
 
-int launch_process(const struct launch *l, enum role_id role, const char *name, const struct account *account,
-    const struct listeners *listeners, pid_t *ret_pid, int *ret_control, struct err *err)
+int launch_process(const struct launch *l, enum role_id role, const char *name,
+    const struct account *account, const struct listeners *listeners, pid_t *ret_pid,
+    int *ret_control, struct err *err)
 {
 	char *argv[] = {l->paths[role], (char *)(uintptr_t)name, NULL};
 	struct spawn_fd fds[SPAWN_FDS_MAX];

@@ -43,7 +43,8 @@ static bool is_answered(const struct sockaddr_un *sun)
 }
 
 /* Nobody can connect before listen(), so the permissions are right before they count. */
-static int open_socket(const char *path, const struct account *owner, mode_t mode, bool ask_first, struct err *err)
+static int open_socket(
+    const char *path, const struct account *owner, mode_t mode, bool ask_first, struct err *err)
 {
 	auto_fd int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct sockaddr_un sun;
@@ -60,7 +61,8 @@ static int open_socket(const char *path, const struct account *owner, mode_t mod
 	if (bind(fd, (struct sockaddr *)&sun, sizeof sun) < 0)
 		return err_sys(err, errno, "cannot bind '%s'", path);
 	if (owner->change && lchown(path, owner->ids.uid, owner->ids.gid) < 0)
-		return err_sys(err, errno, "cannot give '%s' to user %u", path, (unsigned)owner->ids.uid);
+		return err_sys(
+		    err, errno, "cannot give '%s' to user %u", path, (unsigned)owner->ids.uid);
 	if (chmod(path, mode) < 0)
 		return err_sys(err, errno, "cannot set the mode of '%s'", path);
 	if (listen(fd, LISTEN_BACKLOG) < 0)
@@ -68,8 +70,8 @@ static int open_socket(const char *path, const struct account *owner, mode_t mod
 	return take_fd(&fd);
 }
 
-int listeners_add_store(struct listeners *l, const struct conf *conf, const struct account *account,
-    struct err *err)
+int listeners_add_store(
+    struct listeners *l, const struct conf *conf, const struct account *account, struct err *err)
 {
 	auto_free char *path = NULL;
 	int fd;
@@ -79,7 +81,8 @@ int listeners_add_store(struct listeners *l, const struct conf *conf, const stru
 			return 0;
 	}
 	if (l->nstore == INHERIT_LISTEN_MAX)
-		return err_set(err, -E2BIG, "pools and [daemon] name more than %d users", INHERIT_LISTEN_MAX);
+		return err_set(
+		    err, -E2BIG, "pools and [daemon] name more than %d users", INHERIT_LISTEN_MAX);
 	path = conf_store_socket(conf, account->ids.uid);
 	fd = open_socket(path, account, 0600, false, err);
 	if (fd < 0)
@@ -95,8 +98,8 @@ mode_t listeners_mode(const struct conf *conf)
 	return (mode_t)strtoul(conf->daemon.socket_mode, NULL, 8);
 }
 
-int listeners_add_http(struct listeners *l, const struct conf *conf, const struct account *account,
-    struct err *err)
+int listeners_add_http(
+    struct listeners *l, const struct conf *conf, const struct account *account, struct err *err)
 {
 	int fd = open_socket(conf->daemon.socket, account, listeners_mode(conf), true, err);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * skepd, the supervisor. It touches neither AMQP nor SQLite nor job bodies: it starts the other processes,
- * keeps them running, and outlives each of them.
+ * skepd, the supervisor. It touches neither AMQP nor SQLite nor job bodies: it starts the other
+ * processes, keeps them running, and outlives each of them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,8 +13,8 @@
 
 #define PRINT_MAX_BYTES (1u << 20)
 
-/* Descriptors 0 to 2 must be something before others are opened; what else we were started with would be
- * inherited by every handler. */
+/* Descriptors 0 to 2 must be something before others are opened; what else we were started with
+ * would be inherited by every handler. */
 static void tidy_descriptors(void)
 {
 	int fd;
@@ -46,7 +46,8 @@ static struct conf *load(const struct cli *cli)
 		err_set(&err, -ENOENT,
 		    "no configuration: give one with -c FILE; looked for $SKEP_CONFIG, %s%s/skep/skep.conf; `skepd "
 		    "--sample-config` prints one to begin with",
-		    geteuid() ? "$XDG_CONFIG_HOME/skep/skep.conf (~/.config if that is not set), " : "",
+		    geteuid() ? "$XDG_CONFIG_HOME/skep/skep.conf (~/.config if that is not set), "
+			      : "",
 		    SKEP_SYSCONFDIR);
 		complain(cli, err.text);
 		return NULL;
@@ -103,8 +104,8 @@ static int check(const struct conf *conf)
 		fprintf(stderr, "error: %s\n", err.text);
 		return 1;
 	}
-	printf("'%s' is fine: %zu pools, %zu queues, %zu handlers\n", conf->file, conf->npools, conf->nqueues,
-	    conf->nhandlers);
+	printf("'%s' is fine: %zu pools, %zu queues, %zu handlers\n", conf->file, conf->npools,
+	    conf->nqueues, conf->nhandlers);
 	return 0;
 }
 

@@ -70,7 +70,8 @@ void notify_stopping(struct notify *n, int64_t within_ms)
 {
 	char text[80];
 
-	snprintf(text, sizeof text, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%lld", (long long)within_ms * 1000);
+	snprintf(
+	    text, sizeof text, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%lld", (long long)within_ms * 1000);
 	notify_send(n, text);
 }
 

@@ -8,8 +8,8 @@
 
 typedef void each_fn(pid_t pid, void *arg);
 
-/* The kernel's own list (CONFIG_PROC_CHILDREN). It is exact here: nobody but us takes entries out of it,
- * since a zombie stays in it until it is reaped. */
+/* The kernel's own list (CONFIG_PROC_CHILDREN). It is exact here: nobody but us takes entries out
+ * of it, since a zombie stays in it until it is reaped. */
 static bool list_children(each_fn *fn, void *arg)
 {
 	auto_free char *path = xasprintf("/proc/self/task/%d/children", (int)getpid());
@@ -95,7 +95,7 @@ static void hunt_one(pid_t pid, void *arg)
 		if (h->o->spared[i] == pid)
 			return;
 	}
-	/* One that has become another user (set-uid) is out of reach, and waiting would not help. */
+	/* One that has become another user (set-uid) is out of reach, however long we wait. */
 	if (!h->known(pid, h->arg) && kill(pid, SIGKILL) == 0)
 		h->doomed++;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the store is told of the other processes. It believes a connection by the pid behind it, so it must
- * have read PEER before that process can connect; and it judges the runs of a process only after BURIED. A
- * process that ended while there was no store is named to the next one all the same, for the outcome
- * that it sent may still wait in a connection that nobody has accepted yet.
+ * What the store is told of the other processes. It believes a connection by the pid behind it, so
+ * it must have read PEER before that process can connect; and it judges the runs of a process only
+ * after BURIED. A process that ended while there was no store is named to the next one all the
+ * same, for the outcome that it sent may still wait in a connection that nobody has accepted yet.
  */
 #include "daemon/supervisor/supervisor.h"
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * When a child that has ended is started again: pure, no clock of its own. A child that dies at once waits
- * longer each time: 0, 0.5, 1, 2 ... 30 seconds. One that has lived for a while was not wrong from the start:
- * a life of RESTART_SHORT_MS and more halves what is held against it, one of RESTART_LONG_MS clears it. A
- * child that says that restarting cannot help (EXIT_PERMANENT) waits RESTART_PERMANENT_MS.
+ * When a child that has ended is started again: pure, no clock of its own. A child that dies at
+ * once waits longer each time: 0, 0.5, 1, 2 ... 30 seconds. One that has lived for a while was not
+ * wrong from the start: a life of RESTART_SHORT_MS and more halves what is held against it, one of
+ * RESTART_LONG_MS clears it. A child that says that restarting cannot help (EXIT_PERMANENT) waits
+ * RESTART_PERMANENT_MS.
  */
 #ifndef SKEP_DAEMON_SUPERVISOR_RESTART_H
 #define SKEP_DAEMON_SUPERVISOR_RESTART_H
@@ -22,7 +23,7 @@ struct restart {
 
 struct restart_facts {
 	int64_t lived_ms; /* from its start to its end; 0 if it could not be started at all */
-	bool permanent;   /* it exited with EXIT_PERMANENT */
+	bool permanent; /* it exited with EXIT_PERMANENT */
 };
 
 /* The wait before the next start, in milliseconds. */

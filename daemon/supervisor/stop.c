@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stopping: phase by phase in the order of roles.def, so that whoever produces is gone before those that
- * take it in. A role of a later phase that dies meanwhile is restarted as ever: the workers' outcomes need
- * the store. In a phase each process is asked, then told to hurry, then killed.
+ * Stopping: phase by phase in the order of roles.def, so that whoever produces is gone before those
+ * that take it in. A role of a later phase that dies meanwhile is restarted as ever: the workers'
+ * outcomes need the store. In a phase each process is asked, then told to hurry, then killed.
  */
 #include "daemon/supervisor/supervisor.h"
 #include "lib/base/clock.h"
 
 #define STOP_OTHERS_MS 3000 /* for those that run no jobs */
-#define STOP_HURRY_MS 7000  /* after the time allowed: a worker gives its handlers 5 s between TERM and KILL */
-#define STOP_KILL_MS 3000   /* after that */
+#define STOP_HURRY_MS 7000 /* later: a worker gives handlers 5 s between TERM and KILL */
+#define STOP_KILL_MS 3000 /* after that */
 
 static const struct {
 	unsigned count, order;
 } roles[] = {
-#define ROLE(NAME, program, count, secrets, board_writable, order, ...) [ROLE_##NAME] = {count, order},
+#define ROLE(NAME, program, count, secrets, board_writable, order, ...)                            \
+	[ROLE_##NAME] = {count, order},
 #include "daemon/roles.def"
 #undef ROLE
 };

@@ -11,7 +11,7 @@
 #define BURIAL_AGAIN_MS 1000
 #define OOM_SELF "-500"
 
-/* --- reaping -------------------------------------------------------------------------------------- */
+/* --- reaping ---------------------------------------------------------------------------------- */
 
 static bool is_child(pid_t pid, void *arg)
 {
@@ -39,8 +39,8 @@ static void reap(struct supervisor *s)
 	}
 }
 
-/* Every orphan there is must be dead before any of the dead workers counts as buried: they cannot be told
- * apart, and a live worker keeps its own descendants to itself. */
+/* Every orphan there is must be dead before any of the dead workers counts as buried: they cannot
+ * be told apart, and a live worker keeps its own descendants to itself. */
 static void bury(struct supervisor *s)
 {
 	bool waiting = false;
@@ -78,7 +78,7 @@ static void on_burial(struct loop_timer *t)
 	bury(s);
 }
 
-/* --- each turn of the loop ------------------------------------------------------------------------ */
+/* --- each turn of the loop -------------------------------------------------------------------- */
 
 static void show_status(struct supervisor *s)
 {
@@ -98,13 +98,15 @@ static void show_status(struct supervisor *s)
 		log_info("ready: store, courier, gateway and %zu workers", workers);
 		notify_ready(&s->notify);
 	}
-	snprintf(text, sizeof text, "%s%zu of %zu workers ready, %zu of %zu other processes; %u restarts",
+	snprintf(text, sizeof text,
+	    "%s%zu of %zu workers ready, %zu of %zu other processes; %u restarts",
 	    s->stop.on ? "stopping: " : "", workers_ready, workers, ready - workers_ready,
 	    s->nchildren - workers, s->restarts);
 	notify_status(&s->notify, text);
 }
 
-/* Before the hub writes: the store must have been told of a child before that child can connect to it. */
+/* Before the hub writes: the store must have been told of a child before that child can connect to
+ * it. */
 static void on_turn(struct loop_hook *hook)
 {
 	OBJ(struct supervisor, s, hook->arg, SUPERVISOR_MAGIC);
@@ -130,10 +132,11 @@ static void on_stop_signal(struct loop_signal *sig)
 
 static void on_hup(struct loop_signal *sig UNUSED)
 {
-	log_warn("SIGHUP: reloading is not supported yet, restart skepd to apply a changed configuration");
+	log_warn(
+	    "SIGHUP: reloading is not supported yet, restart skepd to apply a changed configuration");
 }
 
-/* --- building and taking down ----------------------------------------------------------------------- */
+/* --- building and taking down ----------------------------------------------------------------- */
 
 static int find_accounts(struct supervisor *s, struct err *err)
 {
@@ -190,7 +193,8 @@ static int supervisor_open(struct supervisor *s, struct err *err)
 	if (rc == 0)
 		rc = find_accounts(s, err);
 	if (rc == 0)
-		rc = instance_open(&s->instance, s->conf, s->account.ids.uid, s->account.ids.gid, err);
+		rc = instance_open(
+		    &s->instance, s->conf, s->account.ids.uid, s->account.ids.gid, err);
 	if (rc == 0)
 		rc = open_sockets(s, err);
 	if (rc < 0)
@@ -217,7 +221,8 @@ static int supervisor_open(struct supervisor *s, struct err *err)
 	return 0;
 }
 
-/* The order of a tear-down after a failure half way is the same: each part takes what was never built. */
+/* The order of a tear-down after a failure half way is the same: each part takes what was never
+ * built. */
 static void supervisor_close(struct supervisor *s)
 {
 	for (size_t i = 0; s->loop && i < s->nchildren; i++)
@@ -266,10 +271,11 @@ int supervisor_run(const struct conf *conf)
 	if (supervisor_open(&s, &err) < 0) {
 		log_error("%s", err.text);
 		supervisor_close(&s);
-		return err.code == -EBUSY || err.code == -EADDRINUSE ? EXIT_TEMPORARY : EXIT_PERMANENT;
+		return err.code == -EBUSY || err.code == -EADDRINUSE ? EXIT_TEMPORARY
+								     : EXIT_PERMANENT;
 	}
-	log_info("skepd %s, node '%s': %zu processes, state in '%s', HTTP on '%s'", SKEP_VERSION, conf->daemon.name,
-	    s.nchildren + 1, conf->daemon.state_dir, conf->daemon.socket);
+	log_info("skepd %s, node '%s': %zu processes, state in '%s', HTTP on '%s'", SKEP_VERSION,
+	    conf->daemon.name, s.nchildren + 1, conf->daemon.state_dir, conf->daemon.socket);
 	check_warnings(conf, say_warning);
 	for (size_t i = 0; i < s.nchildren; i++)
 		child_start(&s.children[i]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The supervisor's state, shared by its own modules: the table of children, what the store is told of them
- * (peers.c), and how everything stops (stop.c). supervisor.c builds it, reaps and runs.
+ * The supervisor's state, shared by its own modules: the table of children, what the store is told
+ * of them (peers.c), and how everything stops (stop.c). supervisor.c builds it, reaps and runs.
  *
  *   WAITING --start--> SPAWNED --START sent--> STARTING --READY--> READY --STOP sent--> STOPPING
  *      ^                  |                        |                 |                     |
@@ -48,7 +48,7 @@ struct child {
 	bool asked; /* it was told to stop */
 	int64_t started_ms, wait_ms;
 	struct restart restart;
-	struct loop_timer timer; /* WAITING: start it; with a process: it should have ended by now */
+	struct loop_timer timer; /* WAITING: start it; else it should have ended by now */
 
 	/* The last process that ended here, until a store has been told so. */
 	struct {
@@ -62,7 +62,7 @@ struct child {
 struct stop {
 	bool on, hurry;
 	unsigned phase; /* stop order (roles.def) that is under way */
-	bool hurried;   /* this phase has been told to hurry */
+	bool hurried; /* this phase has been told to hurry */
 	struct loop_timer timer;
 };
 
@@ -94,14 +94,15 @@ struct supervisor {
 int supervisor_run(const struct conf *conf);
 
 /* child.c */
-void child_init(struct child *c, struct supervisor *s, enum role_id role, const char *pool, unsigned number);
-void child_start(struct child *c);             /* WAITING: now */
-void child_introduce(struct child *c);         /* SPAWNED: send START */
+void child_init(
+    struct child *c, struct supervisor *s, enum role_id role, const char *pool, unsigned number);
+void child_start(struct child *c); /* WAITING: now */
+void child_introduce(struct child *c); /* SPAWNED: send START */
 void child_stop(struct child *c, bool hurry, int64_t within_ms); /* with a process: send STOP */
 void child_kill(struct child *c);
 void child_ended(struct child *c, int wait_status); /* it was reaped */
-void child_buried(struct child *c);                 /* nothing of it is left: wait for a restart, or be gone */
-void child_give_up(struct child *c);                /* WAITING -> GONE */
+void child_buried(struct child *c);  /* nothing of it is left: wait for a restart, or be gone */
+void child_give_up(struct child *c); /* WAITING -> GONE */
 static inline bool child_is_alive(const struct child *c)
 {
 	return c->pid != 0;
@@ -109,10 +110,10 @@ static inline bool child_is_alive(const struct child *c)
 
 /* peers.c: what the store knows of the others. */
 bool peers_store_listens(const struct supervisor *s);
-void peers_tell_all(struct supervisor *s);         /* to a store that has just been started */
-void peers_tell_started(struct child *c);          /* before it is introduced */
+void peers_tell_all(struct supervisor *s); /* to a store that has just been started */
+void peers_tell_started(struct child *c);  /* before it is introduced */
 void peers_tell_buried(struct child *c);
-bool peers_store_caught_up(struct supervisor *s);  /* has taken everything that it was told */
+bool peers_store_caught_up(struct supervisor *s); /* has taken everything that it was told */
 
 /* stop.c */
 void stop_request(struct supervisor *s, const char *signal_name); /* again: hurry */

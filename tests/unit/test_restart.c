@@ -51,8 +51,8 @@ static void test_cases(void **state UNUSED)
 			int64_t wait = restart_delay_ms(&memory, &facts);
 
 			if (wait != l->wait_ms)
-				fail_msg("%s: death %zu waits %lld ms, not %lld", cases[i].name, j + 1,
-				    (long long)wait, (long long)l->wait_ms);
+				fail_msg("%s: death %zu waits %lld ms, not %lld", cases[i].name,
+				    j + 1, (long long)wait, (long long)l->wait_ms);
 		}
 	}
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The real skepd over fake roles. This program is both: started under the name of a role it is one that does no
- * work, and writes what happens to it into a FIFO, a line each; the tests read that and never wait for a time.
- * Files in the test's directory tell the fakes how to behave: `die-NAME` (exit with the code in it at the
- * start), `cling-NAME` (leave only when hurried), `leave-NAME` (start a process that outlives its worker).
+ * The real skepd over fake roles. This program is both: started under the name of a role it is one
+ * that does no work, and writes what happens to it into a FIFO, a line each; the tests read that
+ * and never wait for a time. Files in the test's directory tell the fakes how to behave: `die-NAME`
+ * (exit with the code in it at the start), `cling-NAME` (leave only when hurried), `leave-NAME`
+ * (start a process that outlives its worker).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -36,7 +37,7 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* --- the fake roles --------------------------------------------------------------------------------- */
+/* --- the fake roles --------------------------------------------------------------------------- */
 
 static void tell(const char *fmt, ...) PRINTF_LIKE(1, 2);
 static void tell(const char *fmt, ...)
@@ -121,7 +122,8 @@ static int fake_control(struct process *p UNUSED, struct frame *f)
 static int be_fake(const char *program, int argc, char **argv)
 {
 	for (unsigned id = 0; id < ROLE_COUNT; id++) {
-		struct role role = {.id = id, .start = fake_start, .stop = fake_stop, .control = fake_control};
+		struct role role = {
+		    .id = id, .start = fake_start, .stop = fake_stop, .control = fake_control};
 
 		if (strcmp(role_program(id), program) == 0)
 			return process_main(&role, argc, argv);
@@ -129,7 +131,7 @@ static int be_fake(const char *program, int argc, char **argv)
 	return 2;
 }
 
-/* --- a node ----------------------------------------------------------------------------------------- */
+/* --- a node ----------------------------------------------------------------------------------- */
 
 struct node {
 	char dir[64];
@@ -162,7 +164,8 @@ static void remove_file(const struct node *n, const char *name)
 static void copy_program(const char *from, const char *to)
 {
 	char bytes[65536];
-	auto_fd int in = open(from, O_RDONLY | O_CLOEXEC), out = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+	auto_fd int in = open(from, O_RDONLY | O_CLOEXEC),
+		    out = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
 	ssize_t got;
 
 	assert_true(in >= 0 && out >= 0);
@@ -191,13 +194,20 @@ static void install_programs(const struct node *n)
 
 static pid_t run_skepd(const struct node *n, const char *log)
 {
-	auto_free char *skepd = xasprintf("%s/skepd", n->dir), *conf = xasprintf("%s/skep.conf", n->dir);
-	auto_free char *env = xasprintf("SKEP_TEST_DIR=%s", n->dir), *path = xasprintf("%s/%s", n->dir, log);
+	auto_free char *skepd = xasprintf("%s/skepd", n->dir),
+		       *conf = xasprintf("%s/skep.conf", n->dir);
+	auto_free char *env = xasprintf("SKEP_TEST_DIR=%s", n->dir),
+		       *path = xasprintf("%s/%s", n->dir, log);
 	auto_free char *notify = xasprintf("NOTIFY_SOCKET=%s/notify", n->dir);
 	char *argv[] = {skepd, (char[]){"-c"}, conf, NULL}, *envp[] = {env, notify, NULL};
 	auto_fd int err = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 	struct spawn_fd fds[] = {{err, 2}};
-	struct spawn s = {.path = skepd, .argv = argv, .envp = envp, .fds = fds, .nfds = 1, .death_signal = SIGKILL};
+	struct spawn s = {.path = skepd,
+	    .argv = argv,
+	    .envp = envp,
+	    .fds = fds,
+	    .nfds = 1,
+	    .death_signal = SIGKILL};
 	pid_t pid;
 
 	assert_int_equal(spawn_process(&s, &pid, NULL), 0);
@@ -226,8 +236,9 @@ static void node_make(struct node *n)
 	assert_true(n->events >= 0);
 	n->notify = open_notify(n);
 	install_programs(n);
-	conf = xasprintf("[daemon]\nstate_dir = %s/state\nruntime_dir = %s/run\nstop_timeout = 15s\n"
-			 "log_level = debug\n[pool default]\nworkers = 2\n[handler x]\ncommand = true\n",
+	conf = xasprintf(
+	    "[daemon]\nstate_dir = %s/state\nruntime_dir = %s/run\nstop_timeout = 15s\n"
+	    "log_level = debug\n[pool default]\nworkers = 2\n[handler x]\ncommand = true\n",
 	    n->dir, n->dir);
 	write_file(n, "skep.conf", conf);
 }
@@ -243,7 +254,9 @@ static void node_remove(struct node *n)
 	pid_t pid;
 
 	assert_int_equal(
-	    spawn_process(&(struct spawn){.path = "/bin/rm", .argv = argv, .envp = environ}, &pid, NULL), 0);
+	    spawn_process(
+		&(struct spawn){.path = "/bin/rm", .argv = argv, .envp = environ}, &pid, NULL),
+	    0);
 	waitpid(pid, NULL, 0);
 	close(n->events);
 	close(n->notify);
@@ -377,7 +390,7 @@ static void node_stop(struct node *n)
 	node_remove(n);
 }
 
-/* --- the promises ------------------------------------------------------------------------------------- */
+/* --- the promises ----------------------------------------------------------------------------- */
 
 static void test_stops_in_order(void **state UNUSED)
 {
@@ -391,7 +404,8 @@ static void test_stops_in_order(void **state UNUSED)
 	kill(n.pid, SIGTERM);
 	wait_notify(&n, "STOPPING=1");
 	workers = wait_line(&n, 0, "stop default/1 hurry=0 within=15000");
-	workers = wait_line(&n, 0, "stop default/2") > workers ? wait_line(&n, 0, "stop default/2") : workers;
+	workers = wait_line(&n, 0, "stop default/2") > workers ? wait_line(&n, 0, "stop default/2")
+							       : workers;
 	courier = wait_line(&n, 0, "stop courier hurry=0");
 	gateway = wait_line(&n, 0, "stop gateway hurry=0");
 	store = wait_line(&n, 0, "stop store hurry=0");
@@ -437,7 +451,8 @@ static void test_store_knows_of_each_worker(void **state UNUSED)
 	kill(first, SIGKILL);
 	snprintf(line, sizeof line, "buried %d asked=0", (int)first);
 	from = wait_line(&n, from, line);
-	second = wait_started(&n, 0, "default/1") == first ? wait_started(&n, from, "default/1") : first;
+	second =
+	    wait_started(&n, 0, "default/1") == first ? wait_started(&n, from, "default/1") : first;
 	assert_int_not_equal(second, first);
 	snprintf(line, sizeof line, "peer default/1 %d", (int)second);
 	wait_line(&n, 0, line);
@@ -530,7 +545,8 @@ static void test_one_instance_per_directory(void **state UNUSED)
 
 static void test_children_end_with_the_supervisor(void **state UNUSED)
 {
-	static const char *const names[] = {"store", "gateway", "courier", "default/1", "default/2"};
+	static const char *const names[] = {
+	    "store", "gateway", "courier", "default/1", "default/2"};
 	struct node n;
 	pid_t pids[ARRAY_SIZE(names)];
 	size_t again;
