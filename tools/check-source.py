@@ -5,7 +5,7 @@
     check-source.py               the tree; complaints one a line, exit 1 if there are any
     check-source.py --self-test   each check must complain about a tree that breaks it
 
-A function above 60 lines or a file above 500 needs a comment that says why: `check-source: long, REASON`, in
+A function above 60 lines or a file above 550 needs a comment that says why: `check-source: long, REASON`, in
 the function, or in the first 30 lines of the file.
 """
 
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LONGEST_FUNCTION = 60
-LONGEST_FILE = 500
+LONGEST_FILE = 550  # "about 500"
 LONGEST_TEST = 1000  # a test is cases, one after the other
 LONGEST_LINE = 120  # 100 is aimed at (.editorconfig)
 EXCEPTION = "check-source: long, "
@@ -249,7 +249,7 @@ def check_words(tree: Tree) -> Iterator[Complaint]:
 
 
 def check_licence(tree: Tree) -> Iterator[Complaint]:
-    for path, lines in tree.ending(".c", ".h", ".def", ".sql", ".py", ".sh", ".in", ".8", ".1", "Makefile", ".ci/run"):
+    for path, lines in tree.ending(".c", ".h", ".def", ".sql", ".py", ".sh", ".5.in", ".service.in", ".8", ".1", "Makefile", ".ci/run"):
         if not any("SPDX-License-Identifier: MIT" in line for line in lines[:3]):
             yield path, 1, "no SPDX line at its head"
 
@@ -370,7 +370,7 @@ BAD = (
     ("lib/job/job.c", ("", C + 'void f(void)\n{\n\tlog_info("x");\n}\n'), "does not call log_info()"),
     ("daemon/store/x.c", ("", "int x_long(void)\n{\n" + "\tg();\n" * 60 + "}\n"), "a function of 62 lines"),
     ("tools/x.py", ("", "# SPDX-License-Identifier: MIT\ndef f():\n" + "    g()\n" * 60), "a function of 61 lines"),
-    ("daemon/store/x.c", ("", "int x;\n" * 500), "500 are the limit"),
+    ("daemon/store/x.c", ("", "int x;\n" * 550), "550 are the limit"),
     ("daemon/store/x.c", ("", "int x; \n"), "blanks at the end"),
     ("daemon/store/x.c", ("", "        int x;\n"), "indented by blanks"),
     ("daemon/store/x.c", ("", "int x" + "x" * 120 + ";\n"), "is longer than"),
