@@ -105,7 +105,7 @@ struct call *calls_ask(struct calls *c, enum message_type type, struct slice que
 	return call;
 }
 
-void call_drop(struct call *call)
+void calls_drop(struct call *call)
 {
 	struct call **at;
 
@@ -127,7 +127,7 @@ static void answer(struct call *call, const struct call_answer *a)
 	call_fn *fn = call->fn;
 	void *arg = call->arg;
 
-	call_drop(call);
+	calls_drop(call);
 	fn(a, arg);
 }
 

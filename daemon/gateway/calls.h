@@ -41,6 +41,6 @@ struct call *calls_ask(struct calls *c, enum message_type type, struct slice que
     call_fn *fn, void *arg);
 
 /* Nobody waits for it any more: its callback is not called. NULL is fine. */
-void call_drop(struct call *call);
+void calls_drop(struct call *call);
 
 #endif

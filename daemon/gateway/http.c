@@ -15,7 +15,6 @@
 #include <poll.h>
 #include <stdarg.h>
 
-#include "lib/base/clock.h"
 #include "lib/base/log.h"
 
 #define HTTP_MAGIC 0x68747470u
@@ -305,8 +304,7 @@ static void on_client(struct loop_io *io, unsigned events UNUSED)
 	struct pollfd p = {.fd = info->connect_fd};
 	struct buf nothing;
 
-	/* Readable without a hang-up: the next request, or only its half is closed. Both can wait.
-	 */
+	/* Without a hang-up it is the next request, or half a close. Both can wait. */
 	loop_io_stop(&r->client);
 	if (poll(&p, 1, 0) <= 0 || !(p.revents & (POLLHUP | POLLERR)))
 		return;

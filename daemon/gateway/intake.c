@@ -12,15 +12,15 @@
 #include "lib/base/clock.h"
 #include "lib/base/fault.h"
 
-#define INTAKE_MAGIC 0x696e746bu
+#define PLACE_MAGIC 0x706c6163u
 #define INTAKE_ANSWER_MAX_BYTES (256u << 20)
-#define FORM_ENCODED                                                                               \
-	"application/x-www-form-urlencoded" /* what curl says of any body when it is told nothing  \
-					     */
+/* What curl says of any body when it is told nothing. */
+#define FORM_ENCODED "application/x-www-form-urlencoded"
 
 struct intake;
 
 struct place {
+	unsigned magic;
 	struct intake *intake;
 	struct submit *submit;
 	struct call *call;
@@ -30,7 +30,6 @@ struct place {
 };
 
 struct intake {
-	unsigned magic;
 	struct gateway *g;
 	struct http_request *r;
 	struct submit_context context;
@@ -91,7 +90,7 @@ static void accepted(struct place *p, const struct call_answer *a)
 
 static void on_answer(const struct call_answer *a, void *arg)
 {
-	struct place *p = arg;
+	OBJ(struct place, p, arg, PLACE_MAGIC);
 	struct intake *in = p->intake;
 	auto_free char *text = slice_dup(a->text);
 
@@ -99,8 +98,8 @@ static void on_answer(const struct call_answer *a, void *arg)
 	if (a->status == 0) {
 		in->hopeless = true;
 		refused(p, 503,
-		    "the store did not answer within 30 s: the job may or may not have been taken, submit it "
-		    "again with the same id");
+		    "the store did not answer within 30 s: the job may have been taken or not, "
+		    "submit it again with the same id");
 	} else if (a->status >= 300) {
 		refused(p, a->status, text[0] ? text : "the store refused it");
 	} else {
@@ -113,7 +112,7 @@ static struct place *place_new(struct intake *in)
 {
 	struct place *p = &in->ring[(in->tail + in->used++) % in->size];
 
-	*p = (struct place){.intake = in, .line = in->items.line};
+	*p = (struct place){.magic = PLACE_MAGIC, .intake = in, .line = in->items.line};
 	return p;
 }
 
@@ -141,13 +140,12 @@ static void intake_free(struct intake *in)
 	for (size_t i = 0; i < in->used; i++) {
 		struct place *p = &in->ring[(in->tail + i) % in->size];
 
-		call_drop(p->call);
+		calls_drop(p->call);
 		submit_free(p->submit);
 		free(p->answer);
 	}
 	buf_free(&in->out);
 	free(in->ring);
-	in->magic = 0;
 	free(in);
 }
 
@@ -215,7 +213,6 @@ static struct intake *intake_new(struct gateway *g, struct http_request *r, bool
 {
 	struct intake *in = xcalloc(1, sizeof *in);
 
-	in->magic = INTAKE_MAGIC;
 	in->g = g;
 	in->r = r;
 	in->context = (struct submit_context){
@@ -266,8 +263,8 @@ void intake_begin(struct gateway *g, struct http_request *r)
 	}
 	if (http_target(r)->nparams) {
 		http_error(r, 400,
-		    "a JSON description has no parameters beside it: put them into the object, or send the "
-		    "body with another Content-Type");
+		    "a JSON description has no parameters beside it: put them into the object, or "
+		    "send the body with another Content-Type");
 		return;
 	}
 	if (items_open(&items, lines, http_body(r), &err) < 0) {

@@ -12,30 +12,8 @@
 #include "daemon/gateway/watches.h"
 #include "lib/base/clock.h"
 
+#define ORDER_MAGIC 0x6f726472u
 #define VIEWS_ATTEMPT_MAX 1000000
-
-int gateway_job_name(struct http_request *r, struct job_name *ret)
-{
-	const struct target *t = http_target(r);
-	struct job_name name = {target_param(t, "queue"), routes_job_id(t)};
-	struct err err = {0};
-
-	if (checks_name("id", name.id, &err) < 0 ||
-	    (name.queue.p && checks_name("queue", name.queue, &err) < 0)) {
-		http_error(r, 400, "%s", err.text);
-		return -EINVAL;
-	}
-	*ret = name;
-	return 0;
-}
-
-void gateway_reader_failed(struct http_request *r, const struct err *err)
-{
-	if (err->code == -EEXIST)
-		http_error(r, 409, "%s", err->text);
-	else
-		http_error(r, 503, "%s: try again", err->text);
-}
 
 static void unknown(struct http_request *r)
 {
@@ -297,13 +275,14 @@ void views_logs(struct gateway *g, struct http_request *r)
 /* --- retry and cancel ------------------------------------------------------------------------- */
 
 struct order {
+	unsigned magic;
 	struct http_request *r;
 	char *queue, *id;
 };
 
 static void on_order_answer(const struct call_answer *a, void *arg)
 {
-	struct order *o = arg;
+	OBJ(struct order, o, arg, ORDER_MAGIC);
 	struct json *j = json_object();
 	unsigned status = a->status;
 	auto_free char *text = slice_dup(a->text);
@@ -323,6 +302,7 @@ static void on_order_answer(const struct call_answer *a, void *arg)
 	http_reply_json(o->r, status, j);
 	free(o->queue);
 	free(o->id);
+	o->magic = 0;
 	free(o);
 }
 
@@ -365,6 +345,7 @@ static void order(struct gateway *g, struct http_request *r, enum message_type t
 	if (gateway_job_name(r, &name) < 0 || order_queue(g, r, name, &queue) < 0)
 		return;
 	o = xcalloc(1, sizeof *o);
+	o->magic = ORDER_MAGIC;
 	o->r = r;
 	o->queue = queue;
 	o->id = slice_dup(name.id);

@@ -3,10 +3,12 @@
 
 #include "lib/base/list.h"
 
+#define WATCH_MAGIC 0x77617463u
 #define WAITER_MAGIC 0x77616974u
 
 /* What is asked of the store. */
 struct watch {
+	unsigned magic;
 	struct watches *watches;
 	struct list link; /* oldest first */
 	char *queue, *id;
@@ -72,11 +74,12 @@ static void on_gone(void *arg)
 
 static void watch_free(struct watch *watch)
 {
-	call_drop(watch->call);
+	calls_drop(watch->call);
 	list_del(&watch->link);
 	watch->watches->n--;
 	free(watch->queue);
 	free(watch->id);
+	watch->magic = 0;
 	free(watch);
 }
 
@@ -90,7 +93,7 @@ static void end_waiters(struct watch *watch)
 
 static void on_answer(const struct call_answer *answer UNUSED, void *arg)
 {
-	struct watch *watch = arg;
+	OBJ(struct watch, watch, arg, WATCH_MAGIC);
 
 	watch->call = NULL;
 	end_waiters(watch);
@@ -125,6 +128,7 @@ static struct watch *watch_new(struct watches *w, struct job_name job)
 
 	if (w->n == WATCHES_MAX)
 		forget_oldest(w);
+	watch->magic = WATCH_MAGIC;
 	watch->watches = w;
 	watch->queue = slice_dup(job.queue);
 	watch->id = slice_dup(job.id);
