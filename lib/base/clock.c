@@ -162,10 +162,10 @@ int clock_parse_duration(struct slice text, int64_t *ret_ms)
 	}
 	if (scale == 0 || strpbrk(copy, "xXeEpP"))
 		return -EINVAL;
-	value = value * scale + 0.5;
+	value *= scale;
 	if (!(value <= (double)TEN_YEARS_MS))
 		return -ERANGE;
-	*ret_ms = (int64_t)value;
+	*ret_ms = (int64_t)(value + 0.5);
 	return 0;
 }
 

@@ -3,9 +3,12 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 
 #include "lib/base/clock.h"
+
+#define CJSON_EXACT INT64_C(1000000000000000)
 
 static cJSON *item(const struct json *j)
 {
@@ -251,7 +254,15 @@ void json_add_num(struct json *object, const char *key, double value)
 
 void json_add_int(struct json *object, const char *key, int64_t value)
 {
-	json_add_num(object, key, (double)value);
+	char digits[24];
+
+	/* cJSON prints a double with 15 digits if that is nearly the same. */
+	if (value > -CJSON_EXACT && value < CJSON_EXACT) {
+		json_add_num(object, key, (double)value);
+		return;
+	}
+	snprintf(digits, sizeof digits, "%" PRId64, value);
+	json_add(object, key, wrap(made(cJSON_CreateRaw(digits))));
 }
 
 void json_add_bool(struct json *object, const char *key, bool value)

@@ -41,7 +41,7 @@ void json_add(struct json *object, const char *key, struct json *child);
 void json_push(struct json *array, struct json *child);
 void json_add_str(struct json *object, const char *key, struct slice text);
 void json_add_strz(struct json *object, const char *key, const char *text); /* NULL -> null */
-void json_add_int(struct json *object, const char *key, int64_t value);     /* exact to 2^53 */
+void json_add_int(struct json *object, const char *key, int64_t value);     /* exact */
 void json_add_num(struct json *object, const char *key, double value);
 void json_add_bool(struct json *object, const char *key, bool value);
 void json_add_null(struct json *object, const char *key);
