@@ -50,6 +50,8 @@ static bool deal_one(const struct dealing *d, struct lane *lane, int64_t id)
 	}
 	rc = d->send(d->arg, &row, envelope, body);
 	bodies_done(&d->l->bodies);
+	if (rc == -EAGAIN)
+		return false;
 	if (rc < 0) {
 		log_error("cannot hand parcel %" PRId64 " to the courier: %s", id, strerror(-rc));
 		lanes_pause(&d->l->lanes, row.destination, d->now_ms);

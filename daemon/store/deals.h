@@ -5,7 +5,7 @@
 
 #include "daemon/store/ledger.h"
 
-/* Sends one parcel; negative: it cannot be sent now. All is borrowed. */
+/* Sends one parcel; -EAGAIN: there is no room just now. All is borrowed. */
 typedef int deals_send_fn(void *arg, const struct parcel_row *parcel, struct slice envelope, struct slice body);
 
 /* Deals as many as `most` parcels, all of them leased from now on; returns how many. */

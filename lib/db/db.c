@@ -21,7 +21,7 @@
 
 #define DB_LOCK_WAIT_MS 10000
 #define DB_LOCK_POLL_MS 20
-#define DB_READER_WAIT_MS 5000 /* a reader meets a lock only while the log is recovered */
+#define DB_BUSY_MS 5000 /* SQLite's own locks: while a log is recovered, or somebody looks with sqlite3(1) */
 
 extern const char schema_sql[];
 
@@ -179,7 +179,6 @@ static int open_reader(struct db *db, struct err *err)
 {
 	int version, rc;
 
-	sqlite3_busy_timeout(db->sqlite, DB_READER_WAIT_MS);
 	rc = db_exec(db, "PRAGMA query_only = ON; PRAGMA cache_size = -500; PRAGMA temp_store = MEMORY;",
 	    err);
 	if (rc < 0)
@@ -201,8 +200,7 @@ int db_open(const char *path, enum db_mode mode, struct db **ret, struct err *er
 	rc = mode == DB_WRITER ? take_lock(db, path, err) : 0;
 	if (rc == 0) {
 		rc = sqlite3_open_v2(path, &db->sqlite, flags, NULL);
-		if (rc != SQLITE_OK)
-			rc = fail(db->sqlite, rc, err);
+		rc = rc == SQLITE_OK ? sqlite3_busy_timeout(db->sqlite, DB_BUSY_MS) : fail(db->sqlite, rc, err);
 	}
 	if (rc == 0)
 		rc = mode == DB_WRITER ? open_writer(db, err) : open_reader(db, err);

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/* What workers say. */
+#include "daemon/store/asks.h"
+#include "daemon/store/record.h"
+#include "daemon/store/store.h"
+
+#include <errno.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+
+static bool is_named(struct slice queue, struct slice id)
+{
+	return queue.n > 0 && queue.n <= JOB_NAME_BYTES && id.n > 0 && id.n <= JOB_ID_BYTES;
+}
+
+static void send_cancel(struct member *m, struct id run)
+{
+	peer_send_cancel(m->peer, &(struct msg_cancel){.run = run});
+}
+
+static int decide(struct member *m, const struct msg_claim *c)
+{
+	struct verdict_reading r;
+
+	asks_decide(&m->s->ledger, c, &m->claims, slice_str(m->name), clock_wall_ms(), &r);
+	m->s->verdicts = true;
+	return peer_send_verdict(m->peer, &(struct msg_verdict){.run = c->run,
+					      .verdict = (uint8_t)r.verdict,
+					      .attempt = r.attempt,
+					      .alone = r.alone,
+					      .job = c->job,
+					      .outcome = (uint8_t)r.outcome,
+					      .reason = slice_str(r.reason)});
+}
+
+static int on_claim(struct member *m, struct frame *f)
+{
+	struct msg_claim c;
+	struct claim *open;
+
+	if (msg_claim_decode(f, &c) < 0 || !is_named(c.queue, c.job) || c.type.n > JOB_NAME_BYTES)
+		return -EPROTO;
+	open = claims_find(&m->s->ledger.claims, c.run);
+	if ((open && open->owner != &m->claims) || m->claims.n >= CLAIMS_PER_OWNER_MAX)
+		return -EPROTO;
+	if (c.flags & CLAIM_ASKS)
+		return decide(m, &c);
+	if (asks_note(&m->s->ledger, &c, &m->claims, slice_str(m->name), clock_wall_ms()))
+		send_cancel(m, c.run);
+	return 0;
+}
+
+static int on_take(struct member *m, struct frame *f)
+{
+	struct msg_take t;
+	int rc;
+
+	if (msg_take_decode(f, &t) < 0)
+		return -EPROTO;
+	rc = record_take(&m->s->ledger, &t, &m->claims, slice_str(m->name), clock_wall_ms());
+	return rc < 0 ? rc : peer_send_taken(m->peer, &(struct msg_taken){.run = t.run});
+}
+
+static int on_outcome(struct member *m, struct frame *f)
+{
+	struct msg_outcome o;
+	int rc;
+
+	if (msg_outcome_decode(f, &o) < 0)
+		return -EPROTO;
+	rc = record_outcome(&m->s->ledger, &o, slice_str(m->name), clock_wall_ms());
+	return rc < 0 ? rc : peer_send_recorded(m->peer, &(struct msg_recorded){.run = o.run});
+}
+
+member_frame_fn *const workers_frames[MSG_COUNT] = {
+    [MSG_CLAIM] = on_claim,
+    [MSG_TAKE] = on_take,
+    [MSG_OUTCOME] = on_outcome,
+};
+
+/* --- hello ------------------------------------------------------------------------------------------ */
+
+int workers_hold(struct member *m, struct frame *f)
+{
+	struct claims *claims = &m->s->ledger.claims;
+	struct claim *claim;
+	struct msg_hold h;
+
+	if (msg_hold_decode(f, &h) < 0 || !is_named(h.queue, h.job) || h.type.n > JOB_NAME_BYTES)
+		return -EPROTO;
+	claim = claims_find(claims, h.run);
+	if (claim && claim->owner && claim->owner != &m->claims)
+		return -EPROTO;
+	if (!claim)
+		claim = claims_open(claims, &m->claims, h.run, &(struct claim_names){h.queue, h.job, h.type});
+	else
+		claims_own(claims, claim, &m->claims);
+	claim->unheld = false;
+	claim->nameless = h.nameless;
+	claim->attempt = h.attempt;
+	claim->started_wall_ms = h.started_wall_ms > 0 ? h.started_wall_ms : clock_wall_ms();
+	slice_copy(claim->worker, sizeof claim->worker, slice_str(m->name));
+	return 0;
+}
+
+static void send_ask(void *arg, struct slice queue)
+{
+	struct member *m = arg;
+
+	peer_send_ask(m->peer, &(struct msg_ask){.queue = queue, .always = true});
+}
+
+void workers_welcome(struct member *m)
+{
+	struct ledger *l = &m->s->ledger;
+	struct job_row row;
+
+	tombs_each(&l->tombs, send_ask, m);
+	/* A cancel may have been on its way when the last store died. */
+	list_each(struct claim, claim, &m->claims.claims, link) {
+		if (tombs_any(&l->tombs, claim->queue) && jobs_find(&l->jobs, claim->queue, claim->id, &row) &&
+		    tombs_has(&l->tombs, row.seq, claim->queue))
+			send_cancel(m, claim->run);
+	}
+}
+
+/* It lives and does not know of this run: the verdict was lost on the way, and it will ask again; or the run has ended,
+ * and its outcome comes again. A parcel that was held for it must not wait for either. */
+void workers_dropped(struct member *m, struct claim *claim)
+{
+	struct ledger *l = &m->s->ledger;
+	uint8_t text[2 * JOB_NAME_BYTES];
+	struct job_names names = {slice_of(text, claim->queue.n), slice_of(text + claim->queue.n, claim->id.n), {0}};
+	struct job_row row;
+
+	memcpy(text, claim->text, claim->queue.n + claim->id.n);
+	ledger_claim_close(l, claim);
+	if (jobs_find(&l->jobs, names.queue, names.id, &row))
+		record_release_parcel(l, &names, row.seq, clock_wall_ms());
+}
