@@ -25,7 +25,7 @@ static uint32_t outstanding(const struct courier *c)
 static void on_grant(struct loop_hook *hook)
 {
 	OBJ(struct courier, c, hook->arg, COURIER_MAGIC);
-	struct peer *store = store_link_peer(c->link);
+	struct peer *store = c->link ? store_link_peer(c->link) : NULL; /* none before START */
 	uint32_t room, more;
 
 	if (c->draining && loop_timer_active(&c->drain) && outstanding(c) == 0)
