@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tail lets twice its bound gather and then drops down to the bound, so that a handler which writes a
- * line at a time costs one move of memory per `max` bytes and not one per line.
+ * The tail lets twice its bound gather and then drops down to the bound, so that a handler which
+ * writes a line at a time costs one move of memory per `max` bytes and not one per line.
  */
 #include "daemon/worker/capture.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a handler writes, kept within a bound: its standard output from the beginning (a result that is cut
- * is at least a prefix), its standard error from the end (what it said last is why it failed), its progress
- * lines as the last one alone. No I/O here.
+ * What a handler writes, kept within a bound: its standard output from the beginning (a result that
+ * is cut is at least a prefix), its standard error from the end (what it said last is why it
+ * failed), its progress lines as the last one alone. No I/O here.
  */
 #ifndef SKEP_WORKER_CAPTURE_H
 #define SKEP_WORKER_CAPTURE_H
@@ -33,6 +33,8 @@ struct progress {
 };
 
 void progress_init(struct progress *p);
-bool progress_add(struct progress *p, const void *bytes, size_t n); /* true: percent or note is new */
+
+/* True: percent or note is new. */
+bool progress_add(struct progress *p, const void *bytes, size_t n);
 
 #endif

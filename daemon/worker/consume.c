@@ -25,7 +25,7 @@ struct consume {
 	bool blocked, stopping;
 };
 
-/* --- settlements -------------------------------------------------------------------------------------- */
+/* --- settlements ------------------------------------------------------------------------------ */
 
 static struct queue_source *of(struct source *s)
 {
@@ -57,7 +57,7 @@ static void source_requeue(struct source *s, struct source_tag tag)
 
 static const struct source_ops source_ops = {.ack = source_ack, .requeue = source_requeue};
 
-/* --- a consumer's events ------------------------------------------------------------------------------ */
+/* --- a consumer's events ---------------------------------------------------------------------- */
 
 static void on_delivery(void *arg, struct amqp_tag tag, const struct message *m)
 {
@@ -71,8 +71,8 @@ static void on_oversize(void *arg, const struct message *m, uint64_t body_bytes)
 {
 	OBJ(struct queue_source, q, arg, CONSUME_MAGIC);
 
-	log_warn("job=" SLICE_FMT " queue=%s refused: its body of %llu bytes is above max_body of the pool; the "
-		 "broker dead-letters it",
+	log_warn("job=" SLICE_FMT " queue=%s refused: its body of %llu bytes is above max_body of "
+		 "the pool; the broker dead-letters it",
 	    SLICE_ARG(m->message_id), q->source.queue->section, (unsigned long long)body_bytes);
 }
 
@@ -96,7 +96,7 @@ static void on_stopped(void *arg)
 	c->events->stopped(c->arg);
 }
 
-/* --- the connection's events -------------------------------------------------------------------------- */
+/* --- the connection's events ------------------------------------------------------------------ */
 
 static void on_up(void *arg)
 {
@@ -141,26 +141,28 @@ static void on_notice(void *arg UNUSED, enum amqp_notice level, const char *text
 	log_write(levels[level], "%s", text);
 }
 
-/* --- life --------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void add_queue(struct consume *c, const struct conf *conf, const struct conf_pool *pool,
     const struct conf_queue *queue)
 {
 	static const struct amqp_consumer_events events = {
-	    .delivery = on_delivery, .oversize = on_oversize, .lost = on_lost, .stopped = on_stopped};
+	    on_delivery, on_oversize, on_lost, on_stopped};
 	struct queue_source *q = &c->queues[c->nqueues++];
 
 	q->magic = CONSUME_MAGIC;
 	q->c = c;
 	q->source = (struct source){.ops = &source_ops, .queue = queue};
-	q->consumer = amqp_consumer_new(c->conn, queue, conf->broker.topology, (uint16_t)pool->prefetch,
-	    (uint64_t)pool->max_body, &events, q);
+	q->consumer = amqp_consumer_new(c->conn, queue, conf->broker.topology,
+	    (uint16_t)pool->prefetch, (uint64_t)pool->max_body, &events, q);
 }
 
-struct consume *consume_new(struct loop *loop, const struct conf *conf, const struct conf_pool *pool,
-    const char *connection_name, const struct consume_events *events, void *arg, struct err *err)
+struct consume *consume_new(struct loop *loop, const struct conf *conf,
+    const struct conf_pool *pool, const char *connection_name,
+    const struct consume_events *events, void *arg, struct err *err)
 {
-	static const struct amqp_conn_events conn_events = {on_up, on_down, on_blocked, on_closed, on_notice};
+	static const struct amqp_conn_events conn_events = {
+	    on_up, on_down, on_blocked, on_closed, on_notice};
 	const struct conf_broker *b = &conf->broker;
 	struct amqp_conn_config config = {.urls = (const char *const *)b->url.v,
 	    .nurls = b->url.n,

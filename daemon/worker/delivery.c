@@ -55,7 +55,8 @@ const char *delivery_state_name(enum delivery_state state)
 void delivery_set_state(struct delivery *d, enum delivery_state state)
 {
 	if (!may_follow[d->state][state])
-		BUG("delivery goes from %s to %s", delivery_state_name(d->state), delivery_state_name(state));
+		BUG("delivery goes from %s to %s", delivery_state_name(d->state),
+		    delivery_state_name(state));
 	d->state = state;
 }
 
@@ -134,8 +135,8 @@ void delivery_rename(struct delivery *d, struct slice id)
 
 bool delivery_must_ask(const struct delivery *d)
 {
-	return d->source->ask || d->source->queue->dedupe || d->job.redelivered || d->job.parcel != 0 ||
-	       d->job.deliveries >= DELIVERY_MANY;
+	return d->source->ask || d->source->queue->dedupe || d->job.redelivered ||
+	       d->job.parcel != 0 || d->job.deliveries >= DELIVERY_MANY;
 }
 
 int64_t delivery_due_wall_ms(const struct delivery *d)

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One delivery, from its arrival until its source is told what became of it. What it says of its job is copied
- * once, into the same piece of memory. Nothing is done here: shelf.h has the steps, dispatch.h decides, report.h tells
- * the store.
+ * One delivery, from its arrival until its source is told what became of it. What it says of its
+ * job is copied once, into the same piece of memory. Nothing is done here: shelf.h has the steps,
+ * dispatch.h decides, report.h tells the store.
  *
- *     WAITING ---------------------------> RUNNING -> RECORDING -> OVER   a first delivery
- *        `--> ASKING --> CLEARED ------------^           ^
- *        |      |-----------------------------------------              buried, expired, released
- *        |      |-----> TAKING -> OVER                                  the store's parcel now
- *        `------'-----> OVER                                            dropped, requeued, forgotten
+ *     WAITING -------------------> RUNNING -> RECORDING -> OVER
+ *        |--> ASKING --> CLEARED ----^           ^
+ *        |      |           |                    |
+ *        |------+-----------+--------------------'    buried, expired, released
+ *        |------+-----------'---> TAKING -> OVER      the store's parcel now
+ *        '------'---------------> OVER                dropped, handed back, forgotten
  */
 #ifndef SKEP_WORKER_DELIVERY_H
 #define SKEP_WORKER_DELIVERY_H
@@ -19,7 +20,7 @@
 #include "lib/ipc/codec.h"
 #include "lib/job/envelope.h"
 
-#define DELIVERY_MANY 5 /* deliveries (x-delivery-count) after which the store is asked whatever else holds */
+#define DELIVERY_MANY 5 /* x-delivery-count from which the store is asked in any case */
 
 enum delivery_state {
 	DELIVERY_WAITING,   /* held; nobody was told of it */
@@ -41,7 +42,7 @@ struct delivery {
 	struct source *source;
 	struct source_tag tag;
 	bool settled;  /* the source needs no word any more: acked, or it has it again by itself */
-	bool nameless; /* the message had no id; job.id was made here, and a redelivery will get another */
+	bool nameless; /* the message had no id: job.id was made here, a redelivery gets another */
 	bool urgent;   /* a copy of the job that runs here: asks without waiting for its turn */
 	bool ran;      /* a handler was started, or failed to */
 	bool taken;    /* TAKE is sent or to be sent; TAKEN lets go of the source */
@@ -81,8 +82,8 @@ int64_t delivery_due_wall_ms(const struct delivery *d);
 
 bool delivery_same_job(const struct delivery *a, const struct delivery *b);
 
-/* May the store know this run as open? Then a new store is told of it by HOLD, also where the answer to its CLAIM
- * is still out: the last store may have granted it without living to say so. */
+/* May the store know this run as open? Then a new store is told of it by HOLD, also where the
+ * answer to its CLAIM is still out: the last store may have granted it without living to say so. */
 bool delivery_is_held(const struct delivery *d);
 
 #endif

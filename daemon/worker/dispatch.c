@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Frames are not sent where they become due but noted (shelf.h) and sent once per turn, in the order of the list,
- * as far as the store's socket has room. So a new store gets the same frames by noting them again, and nothing
- * has to be remembered for it.
+ * Frames are not sent where they become due but noted (shelf.h) and sent once per turn, in the
+ * order of the list, as far as the store's socket has room. So a new store gets the same frames by
+ * noting them again, and nothing has to be remembered for it.
  */
 #include "daemon/worker/dispatch.h"
 
@@ -36,7 +36,7 @@ struct dispatch {
 	bool stopping, told_empty;
 };
 
-/* --- runs -------------------------------------------------------------------------------------------- */
+/* --- runs ------------------------------------------------------------------------------------- */
 
 static void on_progress(void *arg, int32_t percent, const char *note)
 {
@@ -74,8 +74,8 @@ static int64_t run_limit_ms(const struct delivery *d, const struct conf_handler 
 	return asked < h->timeout ? asked : h->timeout;
 }
 
-/* The claim is in the store's socket before the handler exists: whatever that does to this process or to the
- * machine, it is known which job did it. */
+/* The claim is in the store's socket before the handler exists: whatever that does to this
+ * process or to the machine, it is known which job did it. */
 static void run(struct dispatch *x, struct delivery *d, const struct conf_handler *h)
 {
 	struct run_spec spec = {.job = &d->job, .type = d->type, .handler = h, .run = d->run,
@@ -146,7 +146,7 @@ static void begin(struct dispatch *x, struct delivery *d)
 		go(x, d, h);
 }
 
-/* --- sending ------------------------------------------------------------------------------------------ */
+/* --- sending ---------------------------------------------------------------------------------- */
 
 /* False if the store must be given time, or this machine. */
 static bool send_owed(struct dispatch *x, struct delivery *d)
@@ -187,7 +187,7 @@ static void send_all(struct dispatch *x)
 		FAULT(worker_outcome_sent);
 }
 
-/* --- the next one ------------------------------------------------------------------------------------- */
+/* --- the next one ----------------------------------------------------------------------------- */
 
 static struct delivery *next_of(struct dispatch *x)
 {
@@ -205,8 +205,8 @@ static struct delivery *next_of(struct dispatch *x)
 	return first;
 }
 
-/* A store that is slow to answer slows the starts. The broker's prefetch bounds what is unanswered too, but not
- * across its sessions. */
+/* A store that is slow to answer slows the starts. The broker's prefetch bounds what is
+ * unanswered too, but not across its sessions. */
 static bool may_start(struct dispatch *x)
 {
 	if (!x->store || x->stopping || x->shelf.nrecording > (uint32_t)x->c.pool->prefetch)
@@ -258,9 +258,10 @@ static void on_again(struct loop_timer *t UNUSED)
 	/* the turn does it */
 }
 
-/* --- take-over by age --------------------------------------------------------------------------------- */
+/* --- take-over by age ------------------------------------------------------------------------- */
 
-/* Unreadable ones are buried at their turn, not taken: what could not be read would be lost on the way. */
+/* Unreadable ones are buried at their turn, not taken: what could not be read would be lost on
+ * the way. */
 static void take_aged(struct dispatch *x, struct delivery *d)
 {
 	if (d->state == DELIVERY_RUNNING || d->state == DELIVERY_CLEARED)
@@ -286,7 +287,8 @@ static int64_t until_aged_ms(const struct dispatch *x, const struct delivery *d,
 	case DELIVERY_RUNNING:
 		return left;
 	case DELIVERY_ASKING:
-		return left > TAKE_RETRY_MS ? left : TAKE_RETRY_MS; /* what it becomes is seen then */
+		/* what it becomes is seen then */
+		return left > TAKE_RETRY_MS ? left : TAKE_RETRY_MS;
 	case DELIVERY_TAKING:
 	case DELIVERY_RECORDING:
 	case DELIVERY_OVER:
@@ -331,10 +333,11 @@ static void on_take(struct loop_timer *t)
 		loop_timer_set(&x->take, active);
 }
 
-/* --- what the store says ------------------------------------------------------------------------------ */
+/* --- what the store says ---------------------------------------------------------------------- */
 
 static int on_cancel(struct dispatch *x, struct frame *f)
 {
+	const struct conf_handler *h;
 	struct msg_cancel m;
 	struct delivery *d;
 
@@ -343,8 +346,9 @@ static int on_cancel(struct dispatch *x, struct frame *f)
 	d = shelf_find(&x->shelf, m.run);
 	if (!d)
 		return 0;
+	h = conf_handler(x->c.conf, d->type);
 	if (d == x->running)
-		runner_stop(x->runner, RUN_STOP_CANCEL, conf_handler(x->c.conf, d->type)->kill_after);
+		runner_stop(x->runner, RUN_STOP_CANCEL, h->kill_after);
 	else if (d->state == DELIVERY_CLEARED)
 		shelf_bury(&x->shelf, d, OUTCOME_CANCELLED, "cancelled before it started");
 	return 0;
@@ -395,7 +399,7 @@ void dispatch_hold(const struct dispatch *x, struct peer *store)
 	}
 }
 
-/* --- what the sources say ----------------------------------------------------------------------------- */
+/* --- what the sources say --------------------------------------------------------------------- */
 
 void dispatch_delivered(struct dispatch *x, struct source *source, struct source_tag tag,
     const struct message *m)
@@ -429,7 +433,7 @@ void dispatch_lost(struct dispatch *x, struct source *source)
 	}
 }
 
-/* --- stopping ----------------------------------------------------------------------------------------- */
+/* --- stopping --------------------------------------------------------------------------------- */
 
 static void on_patience(struct loop_timer *t)
 {
@@ -439,7 +443,9 @@ static void on_patience(struct loop_timer *t)
 	if (!x->running)
 		return;
 	kill_after = conf_handler(x->c.conf, x->running->type)->kill_after;
-	runner_stop(x->runner, RUN_STOP_RELEASE, kill_after < RELEASE_KILL_MS ? kill_after : RELEASE_KILL_MS);
+	if (kill_after > RELEASE_KILL_MS)
+		kill_after = RELEASE_KILL_MS;
+	runner_stop(x->runner, RUN_STOP_RELEASE, kill_after);
 }
 
 void dispatch_stop(struct dispatch *x, bool hurry, int64_t within_ms)
@@ -463,7 +469,7 @@ bool dispatch_is_empty(const struct dispatch *x)
 	return shelf_is_empty(&x->shelf);
 }
 
-/* --- life --------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 struct dispatch *dispatch_new(const struct dispatch_config *config,
     const struct dispatch_events *events, void *arg)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Decides what becomes of each delivery: what must be asked, what starts, what is handed back, and when its
- * source is told. One run at a time; a delivery that waits for the store's word lets nothing else start, and one
- * that waits for its outcome to be durable does not hold up the next. All of it happens in answer to
- * events; dispatch_turn() then sends and starts what has become possible.
+ * Decides what becomes of each delivery: what must be asked, what starts, what is handed back, and
+ * when its source is told. One run at a time; a delivery that waits for the store's word lets
+ * nothing else start, and one that waits for its outcome to be durable does not hold up the next.
+ * All of it happens in answer to events; dispatch_turn() then sends and starts what has become
+ * possible.
  */
 #ifndef SKEP_WORKER_DISPATCH_H
 #define SKEP_WORKER_DISPATCH_H
@@ -40,7 +41,8 @@ void dispatch_free(struct dispatch *x);
 /* Once per loop turn, before the hub writes. */
 void dispatch_turn(struct dispatch *x);
 
-/* The store: connected and welcome, or (NULL) gone; its frames; what it must hear before it welcomes. */
+/* The store: connected and welcome, or (NULL) gone; its frames; what it must hear before it
+ * welcomes. */
 void dispatch_link(struct dispatch *x, struct peer *store);
 int dispatch_frame(struct dispatch *x, struct frame *f);
 uint32_t dispatch_held(const struct dispatch *x);
@@ -51,8 +53,8 @@ void dispatch_delivered(struct dispatch *x, struct source *source, struct source
     const struct message *m);
 void dispatch_lost(struct dispatch *x, struct source *source);
 
-/* Starts nothing more and gives back what has not started. The run that goes on has so long to end; then it
- * is stopped and released. hurry: it is killed. */
+/* Starts nothing more and gives back what has not started. The run that goes on has so long to
+ * end; then it is stopped and released. hurry: it is killed. */
 void dispatch_stop(struct dispatch *x, bool hurry, int64_t within_ms);
 bool dispatch_is_empty(const struct dispatch *x);
 

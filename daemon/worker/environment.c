@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An environment is an array of pointers: first those of the job, into one buffer of text that is written
- * anew for each run, then those that never change. No name is in it twice, since programs differ in which
- * of two they believe.
+ * An environment is an array of pointers: first those of the job, into one buffer of text that is
+ * written anew for each run, then those that never change. No name is in it twice, since programs
+ * differ in which of two they believe.
  */
 #include "daemon/worker/environment.h"
 
@@ -10,12 +10,14 @@
 #define ENV_TEXT_BYTES (1u << 20)
 
 /* Variables of ours that pass to handlers, besides all LC_*. */
-static const char *const passed[] = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR"};
+static const char *const passed[] = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ",
+    "TMPDIR"};
 
 /* What a handler's `env` cannot set. */
-static const char *const job_names[] = {"SKEP_JOB_ID", "SKEP_JOB_TYPE", "SKEP_QUEUE", "SKEP_ATTEMPT",
-    "SKEP_RUN_ID", "SKEP_CORRELATION_ID", "SKEP_CONTENT_TYPE", "SKEP_CONTENT_ENCODING", "SKEP_TIMEOUT_MS",
-    "SKEP_APP_ID", "SKEP_PRIORITY", "TRACEPARENT", "SKEP_WORKER", "SKEP_NODE"};
+static const char *const job_names[] = {"SKEP_JOB_ID", "SKEP_JOB_TYPE", "SKEP_QUEUE",
+    "SKEP_ATTEMPT", "SKEP_RUN_ID", "SKEP_CORRELATION_ID", "SKEP_CONTENT_TYPE",
+    "SKEP_CONTENT_ENCODING", "SKEP_TIMEOUT_MS", "SKEP_APP_ID", "SKEP_PRIORITY", "TRACEPARENT",
+    "SKEP_WORKER", "SKEP_NODE"};
 
 struct words {
 	char **v;

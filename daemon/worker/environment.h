@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The environment of a handler: a few variables of our own that every program expects (PATH, HOME, LANG,
- * ...), the handler's `env`, and SKEP_* for the job. What is the same for every job of a handler is put
- * together once.
+ * The environment of a handler: a few variables of our own that every program expects (PATH, HOME,
+ * LANG, ...), the handler's `env`, and SKEP_* for the job. What is the same for every job of a
+ * handler is put together once.
  */
 #ifndef SKEP_WORKER_ENVIRONMENT_H
 #define SKEP_WORKER_ENVIRONMENT_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * skep-worker: consumes the queues of its pool and runs a handler for each job. The broker, the store and the
- * handler each have a module; dispatch.h stands between them. This file makes them, joins them, and takes
- * them apart: consumers first, then what is held, then the connection.
+ * skep-worker: consumes the queues of its pool and runs a handler for each job. The broker, the
+ * store and the handler each have a module; dispatch.h stands between them. This file makes them,
+ * joins them, and takes them apart: consumers first, then what is held, then the connection.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -35,8 +35,10 @@ struct worker {
 
 static void say_ready(struct worker *w)
 {
+	const char *status = consume_is_up(w->consume) ? "connected" : "waiting for the broker";
+
 	if (w->welcome && !w->p->stopping)
-		process_ready(w->p, consume_is_up(w->consume) ? "connected" : "waiting for the broker");
+		process_ready(w->p, status);
 }
 
 /* Everything is given back, and the broker will send nothing more: the connection may go. */
@@ -48,7 +50,7 @@ static void leave_if_done(struct worker *w)
 	consume_close(w->consume);
 }
 
-/* --- the store ----------------------------------------------------------------------------------------- */
+/* --- the store -------------------------------------------------------------------------------- */
 
 static uint32_t on_link_held(void *arg)
 {
@@ -87,9 +89,10 @@ static int on_link_frame(void *arg, struct frame *f)
 	return dispatch_frame(w->dispatch, f);
 }
 
-/* --- the broker ---------------------------------------------------------------------------------------- */
+/* --- the broker ------------------------------------------------------------------------------- */
 
-static void on_delivered(void *arg, struct source *source, struct source_tag tag, const struct message *m)
+static void on_delivered(
+    void *arg, struct source *source, struct source_tag tag, const struct message *m)
 {
 	OBJ(struct worker, w, arg, WORKER_MAGIC);
 
@@ -128,7 +131,7 @@ static void on_closed(void *arg)
 	process_exit(w->p, EXIT_DRAINED);
 }
 
-/* --- the dispatcher ------------------------------------------------------------------------------------ */
+/* --- the dispatcher --------------------------------------------------------------------------- */
 
 static void on_ask(void *arg, struct slice queue, bool always)
 {
@@ -161,13 +164,14 @@ static void on_turn(struct loop_hook *hook)
 		dispatch_turn(w->dispatch);
 }
 
-/* --- the role ------------------------------------------------------------------------------------------ */
+/* --- the role --------------------------------------------------------------------------------- */
 
 static void on_hurry(struct loop_timer *t)
 {
 	OBJ(struct worker, w, t->arg, WORKER_MAGIC);
 
-	log_warn("leaving without the store's or the broker's last word; what is open will be delivered again");
+	log_warn("leaving without the store's or the broker's last word; what is open will be "
+		 "delivered again");
 	process_exit(w->p, EXIT_DRAINED);
 }
 

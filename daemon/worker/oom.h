@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tells a SIGKILL of the kernel's OOM killer from one that somebody sent: by the counter of the worker's
- * cgroup (memory.events, cgroup v2), or of the whole machine (/proc/vmstat) where there is none.
+ * Tells a SIGKILL of the kernel's OOM killer from one that somebody sent: by the counter of the
+ * worker's cgroup (memory.events, cgroup v2), or of the whole machine (/proc/vmstat) where there is
+ * none.
  */
 #ifndef SKEP_WORKER_OOM_H
 #define SKEP_WORKER_OOM_H

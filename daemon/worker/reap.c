@@ -26,8 +26,8 @@ pid_t reap_peek(void)
 	return info.si_pid;
 }
 
-/* Children of the main thread, which is the only one that starts any and the one that orphans go to. More
- * than fit are met in the next pass. */
+/* Children of the main thread, which is the only one that starts any and the one that orphans go
+ * to. More than fit are met in the next pass. */
 static void kill_children(void)
 {
 	char path[64], list[4096], *at = list;
@@ -42,8 +42,8 @@ static void kill_children(void)
 	if (n <= 0)
 		return;
 	list[n] = '\0';
-	/* A number that the end of the buffer has cut is no child's, or not this time: every number that
-	 * counts is followed by a space. */
+	/* A number that the end of the buffer has cut is no child's, or not this time: every
+	 * number that counts is followed by a space. */
 	for (char *end; (end = strchr(at, ' ')); at = end + 1) {
 		pid_t pid = (pid_t)strtol(at, NULL, 10);
 

@@ -6,6 +6,15 @@
 
 #define ENVELOPE_BYTES (1u << 20) /* an AMQP header table is smaller than a frame of 128 KiB */
 
+static uint8_t claim_flags(const struct delivery *d, bool asks)
+{
+	unsigned flags = asks ? CLAIM_ASKS : 0;
+
+	flags |= d->job.redelivered ? CLAIM_REDELIVERED : 0u;
+	flags |= d->nameless ? CLAIM_NAMELESS : 0u;
+	return (uint8_t)flags;
+}
+
 int report_claim(struct peer *store, const struct delivery *d, bool asks)
 {
 	return peer_send_claim(store,
@@ -13,15 +22,15 @@ int report_claim(struct peer *store, const struct delivery *d, bool asks)
 		.queue = d->job.queue,
 		.job = d->job.id,
 		.type = d->type,
-		.flags = (uint8_t)((asks ? CLAIM_ASKS : 0) | (d->job.redelivered ? CLAIM_REDELIVERED : 0) |
-				   (d->nameless ? CLAIM_NAMELESS : 0)),
+		.flags = claim_flags(d, asks),
 		.deliveries = d->job.deliveries,
 		.parcel = d->job.parcel,
 		.expires_wall_ms = d->job.expires_wall_ms,
 		.retries = d->job.retries});
 }
 
-/* Bodies and envelopes are given as present even when they are empty: an absent blob says "as before". */
+/* Bodies and envelopes are given as present even when they are empty: an absent blob says "as
+ * before". */
 static struct slice present(struct slice s)
 {
 	return s.p ? s : slice_of("", 0);
@@ -56,8 +65,12 @@ static int send_take(struct peer *store, const struct delivery *d)
 
 static uint8_t outcome_flags(const struct delivery *d)
 {
-	return (uint8_t)((d->nameless ? OUTCOME_NAMELESS : 0) | (d->end.result_cut ? OUTCOME_RESULT_CUT : 0) |
-			 (d->end.logs_cut ? OUTCOME_LOGS_CUT : 0) | (d->buried ? OUTCOME_BURIED : 0));
+	unsigned flags = d->nameless ? OUTCOME_NAMELESS : 0;
+
+	flags |= d->end.result_cut ? OUTCOME_RESULT_CUT : 0u;
+	flags |= d->end.logs_cut ? OUTCOME_LOGS_CUT : 0u;
+	flags |= d->buried ? OUTCOME_BURIED : 0u;
+	return (uint8_t)flags;
 }
 
 static int send_outcome(struct peer *store, const struct delivery *d)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a worker tells the store of a delivery, as frames (messages.def). Negative when a frame cannot be made now:
- * no memory for a large body, no descriptor.
+ * What a worker tells the store of a delivery, as frames (messages.def). Negative when a frame
+ * cannot be made now: no memory for a large body, no descriptor.
  */
 #ifndef SKEP_WORKER_REPORT_H
 #define SKEP_WORKER_REPORT_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a run is to whoever starts it, whatever the kind of handler: how it begins, what is heard of it,
- * how it ends. runner.h runs a `command`.
+ * What a run is to whoever starts it, whatever the kind of handler: how it begins, what is heard of
+ * it, how it ends. runner.h runs a `command`.
  */
 #ifndef SKEP_WORKER_RUN_H
 #define SKEP_WORKER_RUN_H

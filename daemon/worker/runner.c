@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The end of a run is the exit of the process that was started, not the end of its output: a grandchild may
- * hold the pipes open for ever. At SIGCHLD the dead process is left a zombie for a moment, so that its
- * number still names its group: what is in the pipes is read, the group killed, the zombie collected with its
- * resource usage, and then whatever else it left is killed and collected. Only after that is the run over,
- * since a later sweep would hit the next run; what the kernel cannot kill in SWEEP_LIMIT_MS is left to
- * the next sweep.
+ * The end of a run is the exit of the process that was started, not the end of its output: a
+ * grandchild may hold the pipes open for ever. At SIGCHLD the dead process is left a zombie for a
+ * moment, so that its number still names its group: what is in the pipes is read, the group killed,
+ * the zombie collected with its resource usage, and then whatever else it left is killed and
+ * collected. Only after that is the run over, since a later sweep would hit the next run; what the
+ * kernel cannot kill in SWEEP_LIMIT_MS is left to the next sweep.
  */
 #include "daemon/worker/runner.h"
 
@@ -96,7 +96,7 @@ pid_t runner_pid(const struct runner *r)
 	return r->state == RUNNER_RUNNING ? r->pid : 0;
 }
 
-/* --- pipes ---------------------------------------------------------------------------------------- */
+/* --- pipes ------------------------------------------------------------------------------------ */
 
 static void pipe_close(struct pipe_end *p)
 {
@@ -212,7 +212,7 @@ static void pipes_watch(struct runner *r)
 	}
 }
 
-/* --- the end -------------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 static int64_t ms_of(struct timeval t)
 {
@@ -264,7 +264,8 @@ static void sweep(struct runner *r)
 		loop_timer_set(&r->sweep, SWEEP_AGAIN_MS);
 		return;
 	}
-	log_warn("processes that handler '" SLICE_FMT "' left behind do not die", SLICE_ARG(r->spec.type));
+	log_warn("processes that handler '" SLICE_FMT "' left behind do not die",
+	    SLICE_ARG(r->spec.type));
 	finish(r);
 }
 
@@ -367,17 +368,19 @@ static void on_timeout(struct loop_timer *t)
 	runner_stop(r, RUN_STOP_TIMEOUT, r->spec.handler->kill_after);
 }
 
-/* --- the beginning -------------------------------------------------------------------------------- */
+/* --- the beginning ---------------------------------------------------------------------------- */
 
 /* Why it could not be started, as a run that has ended. */
 static int not_started(struct runner *r, int rc, const char *text, struct run_end *ret_end)
 {
-	int code = rc == -ENOENT ? CODE_NOT_FOUND :
-		   rc == -EACCES || rc == -ENOEXEC || rc == -ENOTDIR || rc == -EISDIR || rc == -EPERM ||
-			   rc == -ELOOP || rc == -ETXTBSY ?
-				   CODE_NOT_EXECUTABLE :
-				   -1;
+	static const int not_executable[] = {
+	    EACCES, ENOEXEC, ENOTDIR, EISDIR, EPERM, ELOOP, ETXTBSY};
+	int code = rc == -ENOENT ? CODE_NOT_FOUND : -1;
 
+	for (size_t i = 0; i < ARRAY_SIZE(not_executable); i++) {
+		if (rc == -not_executable[i])
+			code = CODE_NOT_EXECUTABLE;
+	}
 	*ret_end = r->end;
 	ret_end->outcome = OUTCOME_RETRY;
 	ret_end->exit_code = code;
@@ -387,9 +390,11 @@ static int not_started(struct runner *r, int rc, const char *text, struct run_en
 	return rc;
 }
 
-/* `program` and the rest are resolved for each run, so that a handler may be repaired under a running
- * worker. A relative path with a slash is taken from `directory`, by being executed there. */
-static int spawn_handler(struct runner *r, const struct spawn_fd fds[static PIPE_COUNT], struct err *err)
+/* `program` and the rest are resolved for each run, so that a handler may be repaired under a
+ * running worker. A relative path with a slash is taken from `directory`, by being executed
+ * there. */
+static int spawn_handler(
+    struct runner *r, const struct spawn_fd fds[static PIPE_COUNT], struct err *err)
 {
 	const struct conf_handler *h = r->spec.handler;
 	char *const *envp = environment_for(r->environment, &r->spec);
@@ -407,14 +412,16 @@ static int spawn_handler(struct runner *r, const struct spawn_fd fds[static PIPE
 		return err_set(err, -ENOENT, "it has no command");
 	program = spawn_find(h->command.v[0], environment_path(envp));
 	if (!program)
-		return err_set(err, -ENOENT, "cannot find the program '%s' in PATH", h->command.v[0]);
+		return err_set(
+		    err, -ENOENT, "cannot find the program '%s' in PATH", h->command.v[0]);
 	s.path = program;
 	return spawn_process(&s, &r->pid, err);
 }
 
-/* A started process inherits its parent's peak of resident memory, as of exec, into its own ru_maxrss: one large body
- * would show in the usage of every later run. proc_pid_clear_refs(5): "5" sets the peak back to what is
- * resident now. Best effort; what is left is a floor of a few MiB. */
+/* A started process inherits its parent's peak of resident memory, as of exec, into its own
+ * ru_maxrss: one large body would show in the usage of every later run. proc_pid_clear_refs(5):
+ * "5" sets the peak back to what is resident now. Best effort; what is left is a floor of a few
+ * MiB. */
 static void forget_peak(struct runner *r)
 {
 	if (r->clear_refs >= 0 && pwrite(r->clear_refs, "5", 1, 0) < 0) {
@@ -486,7 +493,7 @@ struct runner *runner_new(struct loop *loop, struct environment *environment,
 	oom_init(&r->oom);
 	r->clear_refs = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
 	for (int i = 0; i < PIPE_COUNT; i++)
-		r->pipes[i] = (struct pipe_end){.magic = RUNNER_MAGIC, .r = r, .id = (enum pipe_id)i, .fd = -1};
+		r->pipes[i] = (struct pipe_end){RUNNER_MAGIC, r, (enum pipe_id)i, .fd = -1};
 	loop_timer_init(&r->timeout, loop, on_timeout, r);
 	loop_timer_init(&r->kill, loop, on_kill, r);
 	loop_timer_init(&r->sweep, loop, on_sweep, r);

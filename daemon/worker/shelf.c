@@ -98,7 +98,8 @@ void shelf_bury(struct shelf *s, struct delivery *d, enum outcome outcome, const
 	d->buried = true;
 	d->end.outcome = outcome;
 	snprintf(d->end.error, sizeof d->end.error, "%s", why);
-	log_info(SHELF_JOB_FMT " not started, %s: %s", SHELF_JOB_ARG(d), outcome_name(outcome), why);
+	log_info(SHELF_JOB_FMT " not started, %s: %s", SHELF_JOB_ARG(d), outcome_name(outcome),
+	    why);
 	shelf_record(s, d);
 }
 

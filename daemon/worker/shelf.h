@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The deliveries that a worker holds, and every step that one of them can take. `waiting` is in order of arrival,
- * and nobody was told of what is in it. `active` is what the store was told of or is to be told of, until it has
- * answered. A step that the store must hear of is noted in `owes` and sent by report_owed().
+ * The deliveries that a worker holds, and every step that one of them can take. `waiting` is in
+ * order of arrival, and nobody was told of what is in it. `active` is what the store was told of or
+ * is to be told of, until it has answered. A step that the store must hear of is noted in `owes`
+ * and sent by report_owed().
  */
 #ifndef SKEP_WORKER_SHELF_H
 #define SKEP_WORKER_SHELF_H

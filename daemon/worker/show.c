@@ -30,13 +30,14 @@ void show_progress(struct board_slot *slot, int32_t percent, const char *note)
 static void log_ended(const struct delivery *d)
 {
 	const struct run_end *end = &d->end;
+	const char *what = end->outcome == OUTCOME_RETRY ? "failed" : outcome_name(end->outcome);
 
 	if (end->outcome == OUTCOME_DONE)
 		log_debug(SHELF_JOB_FMT " attempt=%u done in %lld ms", SHELF_JOB_ARG(d), d->attempt,
 		    (long long)end->wall_ms);
 	else
-		log_info(SHELF_JOB_FMT " attempt=%u %s: %s", SHELF_JOB_ARG(d), d->attempt,
-		    end->outcome == OUTCOME_RETRY ? "failed" : outcome_name(end->outcome), end->error);
+		log_info(SHELF_JOB_FMT " attempt=%u %s: %s", SHELF_JOB_ARG(d), d->attempt, what,
+		    end->error);
 }
 
 void show_ended(struct board_slot *slot, const struct delivery *d)

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where deliveries come from, as those who work on them see it: one queue, and the two ways to give a
- * delivery back. consume.h has the sources that are queues of a broker.
+ * Where deliveries come from, as those who work on them see it: one queue, and the two ways to give
+ * a delivery back. consume.h has the sources that are queues of a broker.
  */
 #ifndef SKEP_WORKER_SOURCE_H
 #define SKEP_WORKER_SOURCE_H
 
 #include "lib/conf/conf.h"
 
-/* Names a delivery to its source. One of an earlier session is void: its source has it again by itself, and
- * whatever is said of it is dropped. */
+/* Names a delivery to its source. One of an earlier session is void: its source has it again by
+ * itself, and whatever is said of it is dropped. */
 struct source_tag {
 	uint32_t session;
 	uint64_t delivery;

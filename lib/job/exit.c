@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whoever ended the run decides first: a handler that was told to go may exit with anything, also with 0
- * from a trap, so its exit code proves nothing about the work. Running such a job again is safe, taking
- * it for done is not.
+ * Whoever ended the run decides first: a handler that was told to go may exit with anything, also
+ * with 0 from a trap, so its exit code proves nothing about the work. Running such a job again is
+ * safe, taking it for done is not.
  */
 #include "lib/job/exit.h"
 
@@ -29,7 +29,8 @@ static void read_code(const struct exit_facts *f, struct exit_reading *ret)
 	} else if (code == EXIT_RETRY) {
 		SAY(ret, "asked for another attempt (exit %u)", code);
 	} else if (code == EXIT_NOT_EXECUTABLE) {
-		SAY(ret, "the handler is broken: a command in it cannot be executed (exit %u)", code);
+		SAY(ret, "the handler is broken: a command in it cannot be executed (exit %u)",
+		    code);
 	} else if (code == EXIT_NOT_FOUND) {
 		SAY(ret, "the handler is broken: a command in it was not found (exit %u)", code);
 	} else {

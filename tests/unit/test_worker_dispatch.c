@@ -1,8 +1,9 @@
 /* links: daemon/worker/dispatch.c daemon/worker/answers.c daemon/worker/shelf.c daemon/worker/show.c daemon/worker/report.c daemon/worker/delivery.c daemon/worker/runner.c daemon/worker/capture.c daemon/worker/environment.c daemon/worker/oom.c daemon/worker/reap.c */
 /* SPDX-License-Identifier: MIT */
 /*
- * A worker without broker, supervisor and database: a source that writes down what it is told, a store that is
- * the other end of a socket pair and says what the test wants, and real handlers in sh.
+ * A worker without broker, supervisor and database: a source that writes down what it is told, a
+ * store that is the other end of a socket pair and says what the test wants, and real handlers in
+ * sh.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -55,7 +56,7 @@ struct bench {
 
 static struct bench *the; /* what callbacks without an argument belong to */
 
-/* --- what is written down --------------------------------------------------------------------------- */
+/* --- what is written down --------------------------------------------------------------------- */
 
 static struct seen *note(void)
 {
@@ -182,7 +183,7 @@ static void on_turn(struct loop_hook *hook UNUSED)
 	dispatch_turn(the->dispatch);
 }
 
-/* --- the bench -------------------------------------------------------------------------------------- */
+/* --- the bench -------------------------------------------------------------------------------- */
 
 static void link_up(struct bench *b)
 {
@@ -362,8 +363,8 @@ static void expect_nothing_held(struct bench *b)
 	assert_int_equal(b->nseen, b->looked);
 }
 
-/* Whatever the store has said so far has been heard, and nothing came of it: one more delivery comes and goes,
- * whose end is `word`. */
+/* Whatever the store has said so far has been heard, and nothing came of it: one more delivery
+ * comes and goes, whose end is `word`. */
 static void expect_answered(struct bench *b, const char *word)
 {
 	deliver_again(b, "last", "exit 0");
@@ -372,7 +373,7 @@ static void expect_answered(struct bench *b, const char *word)
 	expect_nothing_held(b);
 }
 
-/* --- first deliveries ------------------------------------------------------------------------------- */
+/* --- first deliveries ------------------------------------------------------------------------- */
 
 static void test_done(void **state)
 {
@@ -543,7 +544,7 @@ static void test_program_is_missing(void **state)
 	expect_word(b, "ack 1");
 }
 
-/* --- verdicts --------------------------------------------------------------------------------------- */
+/* --- verdicts --------------------------------------------------------------------------------- */
 
 static void test_asks_and_runs(void **state)
 {
@@ -658,7 +659,7 @@ static void test_ask_is_passed_on(void **state)
 	assert_string_equal(b->asked, "q 1");
 }
 
-/* --- take-over, cancel ------------------------------------------------------------------------------ */
+/* --- take-over, cancel ------------------------------------------------------------------------ */
 
 static void test_taken_while_it_runs(void **state)
 {
@@ -723,7 +724,7 @@ static void test_cancelled_while_it_runs(void **state)
 	expect_word(b, "ack 1");
 }
 
-/* --- the store goes, the broker goes ------------------------------------------------------------------ */
+/* --- the store goes, the broker goes ---------------------------------------------------------- */
 
 static void test_outcome_is_sent_again(void **state)
 {
@@ -805,13 +806,15 @@ static void test_broker_lost(void **state)
 	struct bench *b = *state;
 	struct seen *s;
 
-	deliver(b, "a", "printf x");
-	deliver(b, "b", "printf y");
-	expect(b, MSG_CLAIM);
+	deliver(b, "a", "sleep 1000");
+	deliver(b, "b", "exit 0");
+	s = expect(b, MSG_CLAIM);
 	await_running(b);
 	dispatch_lost(b->dispatch, &b->source);
+	assert_int_equal(b->slot.nruns, 1);
+	peer_send_cancel(b->far, &(struct msg_cancel){.run = s->run});
 	s = expect(b, MSG_OUTCOME);
-	assert_string_equal(s->text, "x");
+	assert_string_equal(s->job, "a");
 	say_recorded(b, s);
 	expect_answered(b, "ack 3");
 }
@@ -832,7 +835,7 @@ static void test_broker_lost_while_asking(void **state)
 	expect_answered(b, "ack 2");
 }
 
-/* --- stopping ----------------------------------------------------------------------------------------- */
+/* --- stopping --------------------------------------------------------------------------------- */
 
 static void await_empty(struct bench *b)
 {
@@ -843,9 +846,12 @@ static void await_empty(struct bench *b)
 static void test_stop_lets_the_run_finish(void **state)
 {
 	struct bench *b = *state;
+	char go[] = "/tmp/test_worker_dispatch.XXXXXX", script[128];
+	auto_fd int fd = mkstemp(go);
 	struct seen *s;
 
-	deliver(b, "a", "sleep 0.2; printf x");
+	snprintf(script, sizeof script, "while test -e %s; do sleep 0.01; done; printf x", go);
+	deliver(b, "a", script);
 	deliver(b, "b", "exit 0");
 	expect(b, MSG_CLAIM);
 	await_running(b);
@@ -853,6 +859,7 @@ static void test_stop_lets_the_run_finish(void **state)
 	expect_word(b, "requeue 2");
 	deliver(b, "c", "exit 0");
 	expect_word(b, "requeue 3");
+	assert_int_equal(unlink(go), 0);
 	s = expect(b, MSG_OUTCOME);
 	assert_int_equal(s->outcome, OUTCOME_DONE);
 	say_recorded(b, s);
