@@ -28,17 +28,22 @@ static struct {
 static void plan_one(char *word)
 {
 	char *action = strchr(word, ':'), *count = strchr(word, '@');
+	unsigned long after = 1;
 
 	if (!action)
 		BUG("SKEP_FAULT: no action in '%s'", word);
 	*action++ = '\0';
-	if (count)
+	if (count) {
 		*count++ = '\0';
+		after = strtoul(count, NULL, 10);
+	}
+	if ((strcmp(action, "stop") != 0 && strcmp(action, "kill") != 0) || after == 0)
+		BUG("SKEP_FAULT: '%s' is none of kill, stop, kill@N, stop@N", action);
 	for (size_t i = 0; i < FAULT_COUNT; i++) {
 		if (strcmp(word, names[i]) != 0)
 			continue;
 		plan.point[i].action = strcmp(action, "stop") == 0 ? ACTION_STOP : ACTION_KILL;
-		plan.point[i].after = count ? (unsigned)strtoul(count, NULL, 10) : 1;
+		plan.point[i].after = (unsigned)after;
 		return;
 	}
 	BUG("SKEP_FAULT: no fault point '%s'", word);
