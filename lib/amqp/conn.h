@@ -28,8 +28,4 @@ void conn_abandon(struct amqp_conn *c, const char *why);
 void conn_notice(struct amqp_conn *c, enum amqp_notice level, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 
-/* A delay with full jitter (AWS, "Exponential Backoff And Jitter"): uniform up to first_ms * 2^tries, at most
- * max_ms, and never less than 50 ms. */
-int64_t conn_backoff_ms(unsigned tries, int64_t first_ms, int64_t max_ms);
-
 #endif

@@ -12,6 +12,7 @@
 #include <inttypes.h>
 
 #include "lib/amqp/conn.h"
+#include "lib/amqp/connector.h"
 #include "lib/amqp/declare.h"
 #include "lib/amqp/tags.h"
 
@@ -143,7 +144,7 @@ static void wait_or_park(struct amqp_consumer *c, bool park)
 	if (park) {
 		loop_timer_set(&c->timer, CONSUMER_PARKED_MS);
 	} else {
-		loop_timer_set(&c->timer, conn_backoff_ms(c->tries, CONSUMER_BACKOFF_FIRST_MS,
+		loop_timer_set(&c->timer, connector_backoff_ms(c->tries, CONSUMER_BACKOFF_FIRST_MS,
 						CONSUMER_BACKOFF_MAX_MS));
 		c->tries++;
 	}

@@ -13,8 +13,9 @@
 
 #include <errno.h>
 
-#include "lib/amqp/conn.h"
 #include "lib/amqp/confirms.h"
+#include "lib/amqp/conn.h"
+#include "lib/amqp/connector.h"
 #include "lib/amqp/declare.h"
 #include "lib/amqp/props.h"
 
@@ -258,7 +259,7 @@ static void retry_later(struct amqp_publisher *p, int64_t wait_ms)
 
 static void retry_with_backoff(struct amqp_publisher *p)
 {
-	retry_later(p, conn_backoff_ms(p->tries++, PUBLISHER_BACKOFF_FIRST_MS,
+	retry_later(p, connector_backoff_ms(p->tries++, PUBLISHER_BACKOFF_FIRST_MS,
 			   PUBLISHER_BACKOFF_MAX_MS));
 }
 

@@ -2,8 +2,15 @@
 /*
  * The order matters to the broker's permission checks: a declare with a dead-letter exchange needs that exchange, a
  * binding needs both ends.
+ *
+ * Some names are not ours to declare: those of the broker (amq.*) and what is declared here for other reasons. They
+ * are only checked. A queue named `X.dead` is declared in the shape that X's own dead letters give it, so that both
+ * can be consumed.
  */
 #include "lib/amqp/topology.h"
+
+#define DEAD_SUFFIX ".dead"
+#define NAME_MAX_BYTES 255u /* of an AMQP short string */
 
 struct plan {
 	struct topology_step *steps;
@@ -63,31 +70,60 @@ static void exchanges(struct plan *plan)
 	exchange(plan, TOPOLOGY_EXCHANGE_DEAD, "direct");
 }
 
+static bool has_suffix(const char *name, const char *suffix)
+{
+	size_t n = strlen(name), k = strlen(suffix);
+
+	return n > k && strcmp(name + n - k, suffix) == 0;
+}
+
+static bool is_reserved(const char *name)
+{
+	return strncmp(name, "amq.", 4) == 0 || strcmp(name, TOPOLOGY_UNROUTED) == 0;
+}
+
+/* A queue for dead letters has none of its own, and one whose name leaves no room cannot have one. */
+static bool has_dead_letters(const char *name)
+{
+	return !has_suffix(name, DEAD_SUFFIX) && strlen(name) + strlen(DEAD_SUFFIX) <= NAME_MAX_BYTES;
+}
+
 /* What the broker itself drops (a delivery limit, a rejected message) goes to `<queue>.dead`. */
 static void dead_letters(struct plan *plan, const struct conf_queue *q)
 {
 	char name[sizeof plan->steps->name];
 
-	snprintf(name, sizeof name, "%s.dead", q->section);
+	snprintf(name, sizeof name, "%s" DEAD_SUFFIX, q->section);
 	add_text(next_step(plan, TOPOLOGY_OP_QUEUE, name), "x-queue-type", type_word(q));
 	bind(plan, name, TOPOLOGY_EXCHANGE_DEAD, q->section);
+}
+
+static void dead_letter_arguments(struct topology_step *s, const struct conf_queue *q)
+{
+	add_text(s, "x-dead-letter-exchange", TOPOLOGY_EXCHANGE_DEAD);
+	add_text(s, "x-dead-letter-routing-key", q->section);
+	if (q->type == QUEUE_QUORUM) {
+		add_text(s, "x-dead-letter-strategy", "at-least-once");
+		add_text(s, "x-overflow", "reject-publish");
+	}
 }
 
 static void queue(struct plan *plan, const struct conf_queue *q)
 {
 	struct topology_step *s;
 
-	dead_letters(plan, q);
+	if (is_reserved(q->section)) {
+		next_step(plan, TOPOLOGY_OP_QUEUE, q->section)->passive = true;
+		return;
+	}
+	if (has_dead_letters(q->section))
+		dead_letters(plan, q);
 	s = next_step(plan, TOPOLOGY_OP_QUEUE, q->section);
 	add_text(s, "x-queue-type", type_word(q));
-	add_text(s, "x-dead-letter-exchange", TOPOLOGY_EXCHANGE_DEAD);
-	add_text(s, "x-dead-letter-routing-key", q->section);
-	if (q->type == QUEUE_QUORUM) {
-		add_text(s, "x-dead-letter-strategy", "at-least-once");
-		add_text(s, "x-overflow", "reject-publish");
-	} else if (q->max_priority > 0) {
+	if (has_dead_letters(q->section))
+		dead_letter_arguments(s, q);
+	if (q->type == QUEUE_CLASSIC && q->max_priority > 0)
 		add_number(s, "x-max-priority", q->max_priority);
-	}
 	bind(plan, q->section, TOPOLOGY_EXCHANGE, q->section);
 	bind(plan, q->section, TOPOLOGY_EXCHANGE_IN, q->section);
 }
@@ -97,6 +133,9 @@ size_t topology_steps(enum conf_topology mode, const struct conf_queue *q,
 {
 	struct plan plan = {.steps = steps};
 
+	/* An empty name means "the queue declared last" to a broker. */
+	if (q && q->section[0] == '\0')
+		q = NULL;
 	switch (mode) {
 	case TOPOLOGY_NONE:
 		break;
