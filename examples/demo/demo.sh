@@ -79,10 +79,10 @@ start_skepd() {
 	fail "skepd's workers are not connected"
 }
 
-# Some files that every machine has that can build this.
+# Some files that every machine has that can build this, and that nobody changes meanwhile.
 list_files() {
-	find "$root"/{lib,daemon,client,tests,docs} /usr/include /usr/share/doc -type f -size -64k -readable \
-		-not -name '*[ \\]*' -print 2>/dev/null | sed -n "1,$((HASHED + FLAKY + COUNTED + BY_SHELL))p" >"$work/files"
+	find /usr/include /usr/share/doc -type f -size -64k -readable -not -name '*[ \\]*' |
+		sort | shuf -n $((JOBS - 1)) --random-source=<(yes) >"$work/files"
 	[ "$(wc -l <"$work/files")" -eq $((JOBS - 1)) ] || fail "there are not enough files here"
 }
 
@@ -93,20 +93,22 @@ take() {
 	taken=$((taken + $1))
 }
 
+row() { printf '  %3d %-22s %s%s%s\n' "$1" "$2" "$dim" "$3" "$plain"; }
+
 submit_all() {
+	row $HASHED "files to hash" "find ... | skep submit hash --lines"
 	take $HASHED
-	say "$HASHED files to hash       find ... | skep submit hash --lines"
 	skep submit hash --lines <"$work/batch" >"$work/ids"
+	row $FLAKY "that fail at first" "... | skep submit flaky --lines --queue demo.hash"
 	take $FLAKY
-	say " $FLAKY to hash, flaky      ... | skep submit flaky --lines --queue demo.hash"
 	skep submit flaky --lines --queue demo.hash <"$work/batch" >>"$work/ids"
+	row 1 "that cannot be done" "skep submit hash /no/such/file"
 	dead=$(skep submit hash /no/such/file)
-	say "  1 that cannot be done  skep submit hash /no/such/file"
+	row $COUNTED "files to count" "examples/python/enqueue.py (pika): one basic.publish each"
 	take $COUNTED
-	say "$COUNTED files to count      examples/python/enqueue.py (pika), a basic.publish each"
 	xargs "$python" "$root/examples/python/enqueue.py" demo.count count <"$work/batch" >>"$work/ids"
+	row $BY_SHELL "files to hash" "examples/shell/enqueue.sh (amqp-publish)"
 	take $BY_SHELL
-	say "  $BY_SHELL files to hash       examples/shell/enqueue.sh (amqp-publish)"
 	while read -r file; do
 		"$root/examples/shell/enqueue.sh" demo.hash "$file"
 	done <"$work/batch"
