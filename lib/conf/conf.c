@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading goes: every file into settings (conf_settings.c), settings into fields by the table of options.def
- * (conf_table.c, conf_types.c), then what depends on the machine (conf_paths.c) and on other sections
- * (conf_check.c). A child reads what conf_write.c made of the result, where nothing is left to a default.
+ * Reading goes: every file into settings (conf_settings.c), settings into fields by the table of
+ * options.def (conf_table.c, conf_types.c), then what depends on the machine (conf_paths.c) and on
+ * other sections (conf_check.c). A child reads what conf_write.c made of the result, where nothing
+ * is left to a default.
  */
 #include "lib/conf/conf.h"
 
@@ -133,7 +134,8 @@ static int read_parts(struct conf *c, struct err *err)
 	int n = scandir(dir, &parts, is_part, by_name), rc = 0;
 
 	if (n < 0)
-		return errno == ENOENT ? 0 : err_sys(err, errno, "cannot read the directory '%s'", dir);
+		return errno == ENOENT ? 0
+				       : err_sys(err, errno, "cannot read the directory '%s'", dir);
 	for (int i = 0; i < n; i++) {
 		auto_free char *path = xasprintf("%s/%s", dir, parts[i]->d_name);
 

@@ -11,9 +11,9 @@
 #include "lib/conf/conf_words.h"
 #include "lib/job/job.h"
 
-#define POOL_NAME_BYTES 63 /* of the board and of process names */
+#define POOL_NAME_BYTES 63   /* of the board and of process names */
 #define QUEUE_NAME_BYTES 250 /* an AMQP name has 255, and NAME.dead must be one too */
-#define PASSWORD_BYTES 8192 /* OAuth tokens are passwords */
+#define PASSWORD_BYTES 8192  /* OAuth tokens are passwords */
 
 /* Names that a section can have and a log line can show. */
 static int check_name(const char *kind, const char *name, size_t most, struct err *err)
@@ -21,17 +21,18 @@ static int check_name(const char *kind, const char *name, size_t most, struct er
 	size_t n = strlen(name);
 
 	if (n > most)
-		return err_set(err, -EINVAL, "[%s %.40s...]: a name has at most %zu bytes", kind, name, most);
+		return err_set(
+		    err, -EINVAL, "[%s %.40s...]: a name has at most %zu bytes", kind, name, most);
 	for (const char *p = name; *p; p++) {
 		if ((unsigned char)*p < 0x20 || *p == 0x7f || *p == ']')
-			return err_set(err, -EINVAL, "[%s %s]: a name has no control characters and no ]",
-			    kind, name);
+			return err_set(err, -EINVAL,
+			    "[%s %s]: a name has no control characters and no ]", kind, name);
 	}
 	if (!json_utf8_valid(slice_str(name)))
 		return err_set(err, -EINVAL, "[%s %s]: the name is not valid UTF-8", kind, name);
 	if (!n || isspace((unsigned char)name[0]) || isspace((unsigned char)name[n - 1]))
-		return err_set(err, -EINVAL, "[%s %s]: a name is not empty and has no space at its ends",
-		    kind, name);
+		return err_set(err, -EINVAL,
+		    "[%s %s]: a name is not empty and has no space at its ends", kind, name);
 	return 0;
 }
 
@@ -42,7 +43,8 @@ static int check_pool(struct conf *c, struct conf_pool *p, struct err *err)
 
 	for (const char *s = p->section; *s && rc == 0; s++) {
 		if (!isalnum((unsigned char)*s) && !strchr(allowed, *s))
-			rc = err_set(err, -EINVAL, "[pool %s]: the name of a pool has letters, digits and . _ -",
+			rc = err_set(err, -EINVAL,
+			    "[pool %s]: the name of a pool has letters, digits and . _ -",
 			    p->section);
 	}
 	if (rc < 0)
@@ -75,8 +77,8 @@ static int check_queue(const struct conf *c, const struct conf_queue *q, struct 
 	if (rc < 0)
 		return rc;
 	if (*q->handler && !conf_handler(c, slice_str(q->handler)))
-		return conf_settings_fail(c, "queue", q->section, "handler", err,
-		    "there is no [handler %s]", q->handler);
+		return conf_settings_fail(
+		    c, "queue", q->section, "handler", err, "there is no [handler %s]", q->handler);
 	if (q->max_priority && q->type != QUEUE_CLASSIC)
 		return conf_settings_fail(c, "queue", q->section, "max_priority", err,
 		    "only a classic queue has it: set type = classic");
@@ -140,8 +142,8 @@ int conf_check_password(const struct conf *c, char **ret, struct err *err)
 	return 0;
 }
 
-static int check_user(const struct conf *c, const char *kind, const char *section, const char *user,
-    struct err *err)
+static int check_user(
+    const struct conf *c, const char *kind, const char *section, const char *user, struct err *err)
 {
 	const struct passwd *pw;
 
@@ -149,7 +151,8 @@ static int check_user(const struct conf *c, const char *kind, const char *sectio
 		return 0;
 	pw = getpwnam(user);
 	if (!pw)
-		return conf_settings_fail(c, kind, section, "user", err, "there is no user '%s'", user);
+		return conf_settings_fail(
+		    c, kind, section, "user", err, "there is no user '%s'", user);
 	if (geteuid() != 0 && pw->pw_uid != geteuid())
 		return conf_settings_fail(c, kind, section, "user", err,
 		    "only root can become '%s': start skepd as root, or leave `user` out", user);

@@ -5,7 +5,8 @@
 
 #include "lib/conf/conf.h"
 
-/* Makes the queues that only pools name, gives pools their defaults, and checks all sections. -EINVAL with err. */
+/* Makes the queues that only pools name, gives pools their defaults, and checks all sections.
+ * -EINVAL with err. */
 int conf_check_names(struct conf *c, struct err *err);
 
 /* The first line of the password file, a fresh string. Negative errno with err. */

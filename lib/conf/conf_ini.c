@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * inih keeps a line in 200 bytes and a section's name in 50 and cuts what is longer without a word, reports no
- * line numbers and no empty sections. So it decides what a line is, and the texts are taken from the line itself,
- * which its reader function (ours) keeps; a section line is handed to it as "[s]".
+ * inih keeps a line in 200 bytes and a section's name in 50 and cuts what is longer without a word,
+ * reports no line numbers and no empty sections. So it decides what a line is, and the texts are
+ * taken from the line itself, which its reader function (ours) keeps; a section line is handed to
+ * it as "[s]".
  */
 #include "lib/conf/conf_ini.h"
 
@@ -110,8 +111,8 @@ static char *next_line(char *to, int size, void *stream)
 }
 
 /* What inih calls for an entry: its value is cut, so take ours. */
-static int on_entry(void *user, const char *section UNUSED, const char *name,
-    const char *value UNUSED)
+static int on_entry(
+    void *user, const char *section UNUSED, const char *name, const char *value UNUSED)
 {
 	struct reader *r = user;
 	bool continues = r->indented && r->open;
@@ -124,8 +125,8 @@ static int on_entry(void *user, const char *section UNUSED, const char *name,
 	return r->rc == 0;
 }
 
-int conf_ini_read(struct slice text, const char *file, const struct conf_ini_ops *ops, void *arg,
-    struct err *err)
+int conf_ini_read(
+    struct slice text, const char *file, const struct conf_ini_ops *ops, void *arg, struct err *err)
 {
 	struct reader r = {.at = text.p, .end = text.p + text.n, .file = file};
 	int bad;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lines of an INI file, over inih (conf_ini.c is its only includer): sections, entries, entries that go
- * on in the next, indented line; comments begin with # or ; at the start of a line, or with " ;" after a
- * value.
+ * The lines of an INI file, over inih (conf_ini.c is its only includer): sections, entries, entries
+ * that go on in the next, indented line; comments begin with # or ; at the start of a line, or with
+ * " ;" after a value.
  */
 #ifndef SKEP_CONF_CONF_INI_H
 #define SKEP_CONF_CONF_INI_H
@@ -17,7 +17,7 @@ struct conf_ini_ops {
 	    struct err *err);
 };
 
-/* Reads the whole text. 0, or the first error; one that is the text's fault begins with FILE:LINE. */
+/* Reads the whole text. 0, or the first error; the text's faults begin with FILE:LINE. */
 int conf_ini_read(struct slice text, const char *file, const struct conf_ini_ops *ops, void *arg,
     struct err *err);
 

@@ -9,7 +9,8 @@
 
 #define HOST_NAME_BYTES 256
 
-/* A variable that holds an absolute path; others count as unset (XDG base directory specification). */
+/* A variable that holds an absolute path; others count as unset (XDG base directory specification).
+ */
 static const char *env_path(const char *name)
 {
 	const char *value = getenv(name);
@@ -93,7 +94,8 @@ static char *config_directory(const struct conf *c)
 
 	if (!slash)
 		return NULL;
-	return slash == c->file ? xstrdup("/") : slice_dup(slice_of(c->file, (size_t)(slash - c->file)));
+	return slash == c->file ? xstrdup("/")
+				: slice_dup(slice_of(c->file, (size_t)(slash - c->file)));
 }
 
 static int make_absolute(const struct conf *c, const struct conf_kind *k, size_t i,
@@ -137,10 +139,12 @@ static int check_socket_paths(const struct conf *c, struct err *err)
 
 	if (strlen(longest) > most)
 		return conf_settings_fail(c, "daemon", NULL, "runtime_dir", err,
-		    "'%s' is too long: a socket's path has at most %zu bytes", c->daemon.runtime_dir, most);
+		    "'%s' is too long: a socket's path has at most %zu bytes",
+		    c->daemon.runtime_dir, most);
 	if (strlen(c->daemon.socket) > most)
 		return conf_settings_fail(c, "daemon", NULL, "socket", err,
-		    "'%s' is too long: a socket's path has at most %zu bytes", c->daemon.socket, most);
+		    "'%s' is too long: a socket's path has at most %zu bytes", c->daemon.socket,
+		    most);
 	return 0;
 }
 

@@ -34,8 +34,8 @@ static struct conf_setting *find(const struct conf *c, const struct conf_kind *k
 	return NULL;
 }
 
-static int unknown_section(const struct reading *r, int line, const char *text, size_t word,
-    struct err *err)
+static int unknown_section(
+    const struct reading *r, int line, const char *text, size_t word, struct err *err)
 {
 	const char *words[CONF_KINDS], *near;
 	auto_free char *given = slice_dup(slice_of(text, word));
@@ -48,8 +48,8 @@ static int unknown_section(const struct reading *r, int line, const char *text, 
 		    "%s:%d: unknown section [%s]: there are daemon, broker, store, pool NAME, queue NAME, "
 		    "handler TYPE",
 		    r->file, line, text);
-	return err_set(err, -EINVAL, "%s:%d: unknown section [%s]: did you mean [%s%s]?", r->file, line,
-	    text, near, conf_table_kind(near, strlen(near))->named ? " NAME" : "");
+	return err_set(err, -EINVAL, "%s:%d: unknown section [%s]: did you mean [%s%s]?", r->file,
+	    line, text, near, conf_table_kind(near, strlen(near))->named ? " NAME" : "");
 }
 
 static int on_section(void *arg, const char *text, int line, struct err *err)
@@ -62,11 +62,11 @@ static int on_section(void *arg, const char *text, int line, struct err *err)
 	if (!kind)
 		return unknown_section(r, line, text, word, err);
 	if (kind->named && !*name)
-		return err_set(err, -EINVAL, "%s:%d: section [%s] needs a name: [%s NAME]", r->file, line,
-		    kind->word, kind->word);
+		return err_set(err, -EINVAL, "%s:%d: section [%s] needs a name: [%s NAME]", r->file,
+		    line, kind->word, kind->word);
 	if (!kind->named && *name)
-		return err_set(err, -EINVAL, "%s:%d: section [%s] has no name: write [%s]", r->file, line,
-		    text, kind->word);
+		return err_set(err, -EINVAL, "%s:%d: section [%s] has no name: write [%s]", r->file,
+		    line, text, kind->word);
 	r->kind = kind;
 	free(r->section);
 	r->section = kind->named ? xstrdup(name) : NULL;
@@ -83,16 +83,18 @@ static int unknown_option(const struct reading *r, int line, const char *name, s
 		const struct conf_kind *other = &conf_table_kinds[i];
 
 		if (other != r->kind && conf_table_option(other, name))
-			return err_set(err, -EINVAL, "%s:%d: option '%s' belongs in [%s%s], not in [%s%s%s]",
-			    r->file, line, name, other->word, other->named ? " NAME" : "", r->kind->word,
+			return err_set(err, -EINVAL,
+			    "%s:%d: option '%s' belongs in [%s%s], not in [%s%s%s]", r->file, line,
+			    name, other->word, other->named ? " NAME" : "", r->kind->word,
 			    r->section ? " " : "", r->section ? r->section : "");
 	}
 	for (size_t i = 0; i < r->kind->noptions && n < ARRAY_SIZE(words); i++)
 		words[n++] = r->kind->options[i].name;
 	near = conf_nearest(name, words, n);
 	if (near)
-		return err_set(err, -EINVAL, "%s:%d: unknown option '%s' in [%s]: did you mean '%s'?",
-		    r->file, line, name, r->kind->word, near);
+		return err_set(err, -EINVAL,
+		    "%s:%d: unknown option '%s' in [%s]: did you mean '%s'?", r->file, line, name,
+		    r->kind->word, near);
 	return err_set(
 	    err, -EINVAL, "%s:%d: unknown option '%s' in [%s]", r->file, line, name, r->kind->word);
 }
@@ -111,8 +113,8 @@ static struct conf_setting *setting_make(struct reading *r, const struct conf_op
 	return s;
 }
 
-static int on_entry(void *arg, const char *name, const char *value, bool continues, int line,
-    struct err *err)
+static int on_entry(
+    void *arg, const char *name, const char *value, bool continues, int line, struct err *err)
 {
 	struct reading *r = arg;
 	const struct conf_option *option;
@@ -162,14 +164,15 @@ int conf_settings_apply(struct conf *c, struct err *err)
 		const struct conf_setting *s = &c->origins->v[i];
 		void *section = conf_table_make(c, s->kind, s->section);
 
-		if (conf_type_parse(s->option, conf_table_field(section, s->option), s->text, err) < 0)
+		if (conf_type_parse(s->option, conf_table_field(section, s->option), s->text, err) <
+		    0)
 			return err_prefix(err, "%s:%d: %s", s->file, s->line, s->option->name);
 	}
 	return 0;
 }
 
-const struct conf_setting *conf_settings_find(const struct conf *c, const char *kind,
-    const char *section, const char *option)
+const struct conf_setting *conf_settings_find(
+    const struct conf *c, const char *kind, const char *section, const char *option)
 {
 	const struct conf_kind *k = conf_table_kind(kind, strlen(kind));
 

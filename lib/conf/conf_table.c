@@ -47,8 +47,9 @@ const struct conf_kind conf_table_kinds[CONF_KINDS] = {
     ONE(broker, "RabbitMQ."),
     ONE(store, "The node's database."),
     MANY(pool, "Worker processes that consume one or more queues. Any number of pools."),
-    MANY(queue, "How a queue is declared and read; NAME is its exact AMQP name. Queues that only a pool "
-		"names have these defaults."),
+    MANY(queue,
+	"How a queue is declared and read; NAME is its exact AMQP name. Queues that only a pool "
+	"names have these defaults."),
     MANY(handler, "How jobs of a type are run; NAME is the type. A handler needs a command."),
 };
 
@@ -142,7 +143,8 @@ void conf_table_init(struct conf *c)
 {
 	for (size_t i = 0; i < CONF_KINDS; i++) {
 		if (!conf_table_kinds[i].named)
-			fill_defaults(&conf_table_kinds[i], conf_table_section(c, &conf_table_kinds[i], 0));
+			fill_defaults(
+			    &conf_table_kinds[i], conf_table_section(c, &conf_table_kinds[i], 0));
 	}
 }
 

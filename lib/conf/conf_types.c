@@ -16,7 +16,7 @@ struct type_ops {
 	void (*clear)(void *field); /* NULL: nothing to free */
 };
 
-/* --- text ------------------------------------------------------------------------------------------ */
+/* --- text ------------------------------------------------------------------------------------- */
 
 static void text_clear(void *field)
 {
@@ -24,8 +24,8 @@ static void text_clear(void *field)
 	*(char **)field = NULL;
 }
 
-static int text_parse(const struct conf_option *o UNUSED, void *field, const char *text,
-    struct err *err)
+static int text_parse(
+    const struct conf_option *o UNUSED, void *field, const char *text, struct err *err)
 {
 	for (const char *p = text; *p; p++) {
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
@@ -46,15 +46,15 @@ static int text_format(const void *field, struct buf *out)
 	return buf_adds(out, text);
 }
 
-/* --- words ----------------------------------------------------------------------------------------- */
+/* --- words ------------------------------------------------------------------------------------ */
 
 static void words_clear(void *field)
 {
 	conf_words_free(field);
 }
 
-static int words_parse(const struct conf_option *o UNUSED, void *field, const char *text,
-    struct err *err)
+static int words_parse(
+    const struct conf_option *o UNUSED, void *field, const char *text, struct err *err)
 {
 	return conf_words_list(text, field, err);
 }
@@ -64,8 +64,8 @@ static int words_format(const void *field, struct buf *out)
 	return conf_words_list_format(field, out);
 }
 
-static int urls_parse(const struct conf_option *o UNUSED, void *field, const char *text,
-    struct err *err)
+static int urls_parse(
+    const struct conf_option *o UNUSED, void *field, const char *text, struct err *err)
 {
 	struct conf_words w;
 	int rc = conf_words_list(text, &w, err);
@@ -98,8 +98,8 @@ static int urls_format_masked(const struct conf_words *urls, struct buf *out)
 	return rc;
 }
 
-static int command_parse(const struct conf_option *o UNUSED, void *field, const char *text,
-    struct err *err)
+static int command_parse(
+    const struct conf_option *o UNUSED, void *field, const char *text, struct err *err)
 {
 	return conf_words_shell(text, field, err);
 }
@@ -109,8 +109,8 @@ static int command_format(const void *field, struct buf *out)
 	return conf_words_shell_format(field, out);
 }
 
-static int env_parse(const struct conf_option *o UNUSED, void *field, const char *text,
-    struct err *err)
+static int env_parse(
+    const struct conf_option *o UNUSED, void *field, const char *text, struct err *err)
 {
 	struct conf_words w;
 	int rc = conf_words_shell(text, &w, err);
@@ -131,7 +131,7 @@ static int env_parse(const struct conf_option *o UNUSED, void *field, const char
 	return 0;
 }
 
-/* --- numbers --------------------------------------------------------------------------------------- */
+/* --- numbers ---------------------------------------------------------------------------------- */
 
 static char *int_text(char *to, int64_t value)
 {
@@ -231,8 +231,8 @@ static int size_format(const void *field, struct buf *out)
 	return buf_adds(out, size_text(text, *(const int64_t *)field));
 }
 
-static int duration_parse(const struct conf_option *o, void *field, const char *text,
-    struct err *err)
+static int duration_parse(
+    const struct conf_option *o, void *field, const char *text, struct err *err)
 {
 	int64_t ms;
 	int rc = clock_parse_duration(slice_str(text), &ms);
@@ -240,7 +240,8 @@ static int duration_parse(const struct conf_option *o, void *field, const char *
 	if (rc < 0)
 		return err_set(err, -EINVAL,
 		    rc == -ERANGE ? "'%s' is more than ten years"
-				  : "'%s' is no duration: 250ms, 10s, 5m, 1h, 7d", text);
+				  : "'%s' is no duration: 250ms, 10s, 5m, 1h, 7d",
+		    text);
 	return bounded(o, ms, duration_text, field, err);
 }
 
@@ -251,7 +252,7 @@ static int duration_format(const void *field, struct buf *out)
 	return buf_adds(out, duration_text(text, *(const int64_t *)field));
 }
 
-/* --- one word of some ------------------------------------------------------------------------------ */
+/* --- one word of some ------------------------------------------------------------------------- */
 
 struct choice {
 	const char *word;
@@ -292,8 +293,8 @@ static const struct choice topologies[] = {
 static const struct choice queue_types[] = {{"quorum", QUEUE_QUORUM}, {"classic", QUEUE_CLASSIC}};
 
 #define CHOICE_TYPE(name, type, words)                                                             \
-	static int name##_parse(const struct conf_option *o UNUSED, void *field, const char *text, \
-	    struct err *err)                                                                       \
+	static int name##_parse(                                                                   \
+	    const struct conf_option *o UNUSED, void *field, const char *text, struct err *err)    \
 	{                                                                                          \
 		int value, rc = choose(words, ARRAY_SIZE(words), text, &value, err);               \
                                                                                                    \
@@ -303,8 +304,7 @@ static const struct choice queue_types[] = {{"quorum", QUEUE_QUORUM}, {"classic"
 	}                                                                                          \
 	static int name##_format(const void *field, struct buf *out)                               \
 	{                                                                                          \
-		return choice_format(                                                              \
-		    words, ARRAY_SIZE(words), (int)*(const type *)field, out);                     \
+		return choice_format(words, ARRAY_SIZE(words), (int)*(const type *)field, out);    \
 	}
 
 CHOICE_TYPE(bool, conf_BOOL, bools)
@@ -312,10 +312,10 @@ CHOICE_TYPE(level, conf_LEVEL, levels)
 CHOICE_TYPE(topology, conf_TOPOLOGY, topologies)
 CHOICE_TYPE(queue_type, conf_QUEUE_TYPE, queue_types)
 
-/* --- what jobs need -------------------------------------------------------------------------------- */
+/* --- what jobs need --------------------------------------------------------------------------- */
 
-static int backoff_type_parse(const struct conf_option *o UNUSED, void *field, const char *text,
-    struct err *err)
+static int backoff_type_parse(
+    const struct conf_option *o UNUSED, void *field, const char *text, struct err *err)
 {
 	return backoff_parse(slice_str(text), field, err);
 }
@@ -327,8 +327,8 @@ static int backoff_type_format(const void *field, struct buf *out)
 	return buf_adds(out, backoff_format(text, field));
 }
 
-static int exits_parse(const struct conf_option *o UNUSED, void *field, const char *text,
-    struct err *err)
+static int exits_parse(
+    const struct conf_option *o UNUSED, void *field, const char *text, struct err *err)
 {
 	conf_EXITS exits = {{0}};
 	struct conf_words w = {0};
@@ -364,7 +364,7 @@ static int exits_format(const void *field, struct buf *out)
 	return rc;
 }
 
-/* --- the table ------------------------------------------------------------------------------------- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 static const struct type_ops types[CONF_TYPE_COUNT] = {
     [CONF_TEXT] = {text_parse, text_format, text_clear},
@@ -397,9 +397,10 @@ static size_t field_size(enum conf_type type)
 {
 	static const size_t sizes[CONF_TYPE_COUNT] = {
 #define SIZE_OF(TYPE) [CONF_##TYPE] = sizeof(conf_##TYPE)
-	    SIZE_OF(TEXT), SIZE_OF(PATH), SIZE_OF(WORDS), SIZE_OF(URLS), SIZE_OF(COMMAND), SIZE_OF(ENV),
-	    SIZE_OF(INT), SIZE_OF(DURATION), SIZE_OF(SIZE), SIZE_OF(BOOL), SIZE_OF(LEVEL),
-	    SIZE_OF(TOPOLOGY), SIZE_OF(QUEUE_TYPE), SIZE_OF(BACKOFF), SIZE_OF(EXITS)};
+	    SIZE_OF(TEXT), SIZE_OF(PATH), SIZE_OF(WORDS), SIZE_OF(URLS), SIZE_OF(COMMAND),
+	    SIZE_OF(ENV), SIZE_OF(INT), SIZE_OF(DURATION), SIZE_OF(SIZE), SIZE_OF(BOOL),
+	    SIZE_OF(LEVEL), SIZE_OF(TOPOLOGY), SIZE_OF(QUEUE_TYPE), SIZE_OF(BACKOFF),
+	    SIZE_OF(EXITS)};
 
 	return sizes[type];
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The types of options: how each is read from text, bounded, and written back. The rows of options.def become
- * `struct conf_option`, the sections `struct conf_kind`.
+ * The types of options: how each is read from text, bounded, and written back. The rows of
+ * options.def become `struct conf_option`, the sections `struct conf_kind`.
  */
 #ifndef SKEP_CONF_CONF_TYPES_H
 #define SKEP_CONF_CONF_TYPES_H
@@ -36,12 +36,12 @@ struct conf_option {
 	const char *doc;
 };
 
-/* Reads `text` into the field; what was there before is freed. -EINVAL with what is wrong (without the name of
- * the option), and the field as it was. */
+/* Reads `text` into the field; what was there before is freed. -EINVAL with what is wrong (without
+ * the name of the option), and the field as it was. */
 int conf_type_parse(const struct conf_option *o, void *field, const char *text, struct err *err);
 
-/* Appends the value as a file has it; without `secrets` passwords become ***. -EINVAL if no file can have it (a line
- * break, a comment sign), -ENOBUFS. */
+/* Appends the value as a file has it; without `secrets` passwords become ***. -EINVAL if no file
+ * can have it (a line break, a comment sign), -ENOBUFS. */
 int conf_type_format(const struct conf_option *o, const void *field, bool secrets, struct buf *out);
 
 void conf_type_free(const struct conf_option *o, void *field);

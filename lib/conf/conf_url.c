@@ -15,7 +15,8 @@ static const char *after_scheme(const char *url)
 	return mark ? mark + 3 : url;
 }
 
-/* The last @ of the whole text rather than of the host's part: a password with a raw / in it must not show. */
+/* The last @ of the whole text rather than of the host's part: a password with a raw / in it must
+ * not show. */
 char *conf_url_mask(const char *url)
 {
 	const char *user = after_scheme(url), *at = strrchr(user, '@');
@@ -34,7 +35,8 @@ static int check_host(const char *host, size_t n, const char *shown, struct err 
 
 	name_end = *host == '[' ? memchr(host, ']', n) : memchr(host, ':', n);
 	if (*host == '[' && !name_end)
-		return err_set(err, -EINVAL, "'%s': an address that begins with [ ends with ]", shown);
+		return err_set(
+		    err, -EINVAL, "'%s': an address that begins with [ ends with ]", shown);
 	if (!name_end)
 		name_end = end;
 	if (name_end == host)
@@ -60,12 +62,14 @@ int conf_url_check(const char *url, struct err *err)
 		return err_set(err, -EINVAL,
 		    "the embedded queue is not supported by this version: give the url of a RabbitMQ");
 	if (strncmp(url, SCHEME, strlen(SCHEME)) != 0)
-		return err_set(err, -EINVAL, "'%s' is no amqp://user:password@host:port/vhost", shown);
+		return err_set(
+		    err, -EINVAL, "'%s' is no amqp://user:password@host:port/vhost", shown);
 	host = url + strlen(SCHEME);
 	path = host + strcspn(host, "/?#");
 	if (strpbrk(path, "@?#"))
 		return err_set(err, -EINVAL,
-		    "'%s': / ? # @ in user, password or vhost are written %%2f %%3f %%23 %%40", shown);
+		    "'%s': / ? # @ in user, password or vhost are written %%2f %%3f %%23 %%40",
+		    shown);
 	for (at = path; at > host && at[-1] != '@';)
 		at--;
 	return check_host(at, (size_t)(path - at), shown, err);

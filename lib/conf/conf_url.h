@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Broker urls as the configuration needs them: is it one, and where is the password. What connects to them is
- * lib/amqp, which reads them in full.
+ * Broker urls as the configuration needs them: is it one, and where is the password. What connects
+ * to them is lib/amqp, which reads them in full.
  */
 #ifndef SKEP_CONF_CONF_URL_H
 #define SKEP_CONF_CONF_URL_H
@@ -14,8 +14,8 @@ int conf_url_check(const char *url, struct err *err);
 /* A fresh string with *** for the password, if there is one. */
 char *conf_url_mask(const char *url);
 
-/* A fresh url with that password, percent-encoded (RFC 3986, 2.3), in place of its own. The user is guest if the
- * url names none. */
+/* A fresh url with that password, percent-encoded (RFC 3986, 2.3), in place of its own. The user is
+ * guest if the url names none. */
 char *conf_url_with_password(const char *url, const char *password);
 
 #endif

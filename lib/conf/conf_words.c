@@ -41,7 +41,8 @@ int conf_words_list(const char *text, struct conf_words *ret, struct err *err)
 
 			if (!end || (end[1] && !is_separator(end[1]))) {
 				conf_words_free(&w);
-				return err_set(err, -EINVAL, "a word in double quotes ends with one");
+				return err_set(
+				    err, -EINVAL, "a word in double quotes ends with one");
 			}
 			conf_words_add(&w, slice_of(p + 1, (size_t)(end - p - 1)));
 			p = end + 1;
@@ -134,8 +135,8 @@ int conf_words_list_format(const struct conf_words *w, struct buf *out)
 	return rc;
 }
 
-/* Plain where that is safe, else in single quotes; a semicolon never follows a space, since it would begin a
- * comment. */
+/* Plain where that is safe, else in single quotes; a semicolon never follows a space, since it
+ * would begin a comment. */
 static int shell_word_format(const char *word, struct buf *out)
 {
 	static const char safe[] = "%+,-./:=@_^";

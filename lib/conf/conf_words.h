@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Splitting a value into words. A list has its words between spaces and commas; one that holds either stands in
- * double quotes. A command line is quoted as in a POSIX shell: '...' , "..." with \" and \\, backslash; there are no
- * variables, globs or operators.
+ * Splitting a value into words. A list has its words between spaces and commas; one that holds
+ * either stands in double quotes. A command line is quoted as in a POSIX shell: '...' , "..." with
+ * \" and \\, backslash; there are no variables, globs or operators.
  */
 #ifndef SKEP_CONF_CONF_WORDS_H
 #define SKEP_CONF_CONF_WORDS_H

@@ -7,7 +7,7 @@
 
 #define WRITE_MAX_BYTES (16u << 20)
 #define WRITE_COLUMN 48 /* of the comment that says where a value came from */
-#define WRITE_WIDTH 90  /* of the sample's text */
+#define WRITE_WIDTH 90	/* of the sample's text */
 
 static int write_origin(const struct conf *c, const struct conf_kind *k, const char *section,
     const struct conf_option *o, size_t used, struct buf *out)
@@ -81,7 +81,8 @@ int conf_memfd(const struct conf *c, bool secrets, struct err *err)
 	if (rc == 0)
 		rc = write_all(fd, buf_slice(&text));
 	buf_free(&text);
-	if (rc == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
+	if (rc == 0 &&
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
 		rc = -errno;
 	if (rc < 0)
 		return err_sys(err, -rc, "cannot hand the configuration on");
@@ -113,7 +114,8 @@ static int sample_kind(const struct conf_kind *k, struct buf *out)
 	int rc = write_paragraph(k->about, out);
 
 	if (rc == 0)
-		rc = k->named ? buf_addf(out, "#[%s NAME]\n", k->word) : buf_addf(out, "[%s]\n", k->word);
+		rc = k->named ? buf_addf(out, "#[%s NAME]\n", k->word)
+			      : buf_addf(out, "[%s]\n", k->word);
 	for (size_t i = 0; i < k->noptions && rc == 0; i++) {
 		const struct conf_option *o = &k->options[i];
 
@@ -121,7 +123,8 @@ static int sample_kind(const struct conf_kind *k, struct buf *out)
 		if (rc == 0)
 			rc = write_paragraph(o->doc, out);
 		if (rc == 0)
-			rc = buf_addf(out, "#%s =%s%s\n", o->name, *o->fallback ? " " : "", o->fallback);
+			rc = buf_addf(
+			    out, "#%s =%s%s\n", o->name, *o->fallback ? " " : "", o->fallback);
 	}
 	return rc;
 }

@@ -4,8 +4,8 @@
  *
  *     u8 tag   u32 length   bytes        (little-endian; numbers have 8 bytes)
  *
- * Tags are never used again, and rows of the database outlive a release: an old envelope stays readable, and one of
- * a newer release is refused rather than half understood.
+ * Tags are never used again, and rows of the database outlive a release: an old envelope stays
+ * readable, and one of a newer release is refused rather than half understood.
  */
 #include "lib/job/envelope.h"
 
@@ -20,8 +20,8 @@
 #define PACK_FIELD_BYTES 5 /* tag and length */
 
 #define RETRIES_MOST 1000
-#define LONGEST_S (3653.0 * 24 * 3600)     /* ten years: the longest duration, see clock.h */
-#define LATEST_S 253402300799.0            /* 9999-12-31T23:59:59Z */
+#define LONGEST_S (3653.0 * 24 * 3600) /* ten years: the longest duration, see clock.h */
+#define LATEST_S 253402300799.0	       /* 9999-12-31T23:59:59Z */
 
 struct job job_blank(void)
 {
@@ -32,7 +32,8 @@ struct job job_blank(void)
 	    .expires_wall_ms = JOB_NOT_GIVEN};
 }
 
-/* --- headers in --------------------------------------------------------------------------------- */
+/* --- headers in ---------------------------------------------------------------------------------
+ */
 
 static bool has_nul(struct slice s)
 {
@@ -236,7 +237,8 @@ static int read_header(struct reading *r, const struct header *h, struct err *er
 		if (h->kind == HEADER_STRING)
 			return err_set(err, -EINVAL, "header %s: '" SLICE_FMT "' is not %s",
 			    readers[i].name, SLICE_ARG(shown), readers[i].wants);
-		return err_set(err, -EINVAL, "header %s is not %s", readers[i].name, readers[i].wants);
+		return err_set(
+		    err, -EINVAL, "header %s is not %s", readers[i].name, readers[i].wants);
 	}
 	return 0;
 }
@@ -253,7 +255,8 @@ static int check_texts(const struct job *job, struct err *err)
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		if (has_nul(texts[i].text))
-			return err_set(err, -EINVAL, "property %s has a NUL byte in it", texts[i].name);
+			return err_set(
+			    err, -EINVAL, "property %s has a NUL byte in it", texts[i].name);
 	}
 	return 0;
 }
@@ -288,7 +291,8 @@ int envelope_read(struct job *ret, const struct message *m, struct slice queue, 
 	return rc;
 }
 
-/* --- headers out -------------------------------------------------------------------------------- */
+/* --- headers out --------------------------------------------------------------------------------
+ */
 
 static struct header *add(struct message *m, const char *name, enum header_kind kind)
 {
@@ -352,7 +356,8 @@ void envelope_write(struct message *ret, const struct job *job)
 
 bool envelope_header_is_ours(struct slice name)
 {
-	static const char *const prefixes[] = {"job-", "skep-", "x-death", "x-first-death-", "x-last-death-"};
+	static const char *const prefixes[] = {
+	    "job-", "skep-", "x-death", "x-first-death-", "x-last-death-"};
 	static const char *const names[] = {
 	    "x-delivery-count", "x-acquired-count", "CC", "BCC", "traceparent"};
 
@@ -369,7 +374,8 @@ bool envelope_header_is_ours(struct slice name)
 	return false;
 }
 
-/* --- the packed form ---------------------------------------------------------------------------- */
+/* --- the packed form ----------------------------------------------------------------------------
+ */
 
 static const struct {
 	uint8_t tag; /* append only */
@@ -487,7 +493,8 @@ int envelope_unpack(struct job *ret, struct slice packed, struct err *err)
 	const uint8_t *p, *end;
 
 	if (packed.n < PACK_MAGIC_BYTES || memcmp(packed.p, PACK_MAGIC, PACK_MAGIC_BYTES) != 0)
-		return err_set(err, -EPROTO, "this is no packed envelope, or one of a newer version");
+		return err_set(
+		    err, -EPROTO, "this is no packed envelope, or one of a newer version");
 	p = packed.p + PACK_MAGIC_BYTES;
 	end = packed.p + packed.n;
 	while (p < end) {
@@ -500,8 +507,10 @@ int envelope_unpack(struct job *ret, struct slice packed, struct err *err)
 		value = slice_of(p + PACK_FIELD_BYTES, le32toh(length));
 		if ((size_t)(end - value.p) < value.n)
 			return err_set(err, -EPROTO, "a packed envelope is cut off");
-		if (*p < TAG_NUMBERS ? !unpack_text(&job, *p, value) : !unpack_number(&job, *p, value))
-			return err_set(err, -EPROTO, "field %u of a packed envelope is unknown", *p);
+		if (*p < TAG_NUMBERS ? !unpack_text(&job, *p, value)
+				     : !unpack_number(&job, *p, value))
+			return err_set(
+			    err, -EPROTO, "field %u of a packed envelope is unknown", *p);
 		p = value.p + value.n;
 	}
 	*ret = job;

@@ -5,7 +5,8 @@
 
 #include "lib/base/clock.h"
 
-#define LONGEST_MS (INT64_C(3653) * 24 * 3600 * 1000) /* ten years, the longest duration of clock.h */
+#define LONGEST_MS                                                                                 \
+	(INT64_C(3653) * 24 * 3600 * 1000) /* ten years, the longest duration of clock.h */
 
 /* Cuts the next word off `text`; separated by spaces. */
 static struct slice next_word(struct slice *text)
@@ -62,7 +63,8 @@ int backoff_parse(struct slice text, struct backoff *ret, struct err *err)
 		rc = -EINVAL;
 	}
 	if (rc < 0)
-		return err_set(err, rc, "'" SLICE_FMT "' is none of sidekiq, exponential 1s..1h, fixed 10s, none",
+		return err_set(err, rc,
+		    "'" SLICE_FMT "' is none of sidekiq, exponential 1s..1h, fixed 10s, none",
 		    SLICE_ARG(text));
 	*ret = b;
 	return 0;
@@ -101,7 +103,8 @@ static int64_t sidekiq_ms(int64_t n, uint32_t random)
 	int64_t m = n < 200 ? n : 200;
 	int64_t spread = 10 * (m + 1);
 
-	return bounded((m * m * m * m + 15) * 1000 + (int64_t)((uint64_t)random * (uint64_t)spread >> 32) * 1000);
+	return bounded((m * m * m * m + 15) * 1000 +
+		       (int64_t)((uint64_t)random * (uint64_t)spread >> 32) * 1000);
 }
 
 static int64_t exponential_ms(const struct backoff *b, int64_t n, uint32_t random)

@@ -98,7 +98,8 @@ static void test_what_is_no_board_is_refused(void **state)
 
 		if (i < 16)
 			copy[i] ^= 1; /* magic, layout, slots */
-		assert_int_equal(write(fd, copy, i < 16 ? bytes : bytes - 1), i < 16 ? bytes : bytes - 1);
+		assert_int_equal(
+		    write(fd, copy, i < 16 ? bytes : bytes - 1), i < 16 ? bytes : bytes - 1);
 		assert_null(board_open(fd, false, &err));
 		assert_int_equal(err.code, -EINVAL);
 		if (i < 16)

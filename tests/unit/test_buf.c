@@ -38,7 +38,8 @@ static void test_the_bound_holds(void **state)
 	buf_free(&b);
 }
 
-/* In at the end, out at the front, against a plain count: the contents, and memory that does not grow. */
+/* In at the end, out at the front, against a plain count: the contents, and memory that does not
+ * grow. */
 static void test_a_queue_of_bytes(void **state)
 {
 	unsigned in = 0, out = 0, random = 1;
@@ -90,7 +91,8 @@ static void test_memory_is_given_back(void **state)
 
 static void test_slices(void **state)
 {
-	auto_free char *copy = slice_dup(slice_of("abcdef", 3)), *empty = slice_dup(slice_of(NULL, 0));
+	auto_free char *copy = slice_dup(slice_of("abcdef", 3)),
+		       *empty = slice_dup(slice_of(NULL, 0));
 	char small[4];
 
 	(void)state;

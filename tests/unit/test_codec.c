@@ -15,7 +15,7 @@
 
 static uint8_t big[FRAME_INLINE_BYTES + 1];
 
-/* --- every message of the table, by its fields ----------------------------------------------------- */
+/* --- every message of the table, by its fields ------------------------------------------------ */
 
 static void fill_u8(uint8_t *v, unsigned i)
 {
@@ -102,15 +102,14 @@ static int receive(struct slice in, const int *fds, size_t nfds, struct frame *r
                                                                                                    \
 		buf_init(&out, 1 << 20);                                                           \
 		w.out = &out;                                                                      \
-		MSG_##NAME##_FIELDS(FILL)                                                          \
-		assert_int_equal(msg_##name##_encode(&w, &m), 0);                                  \
+		MSG_##NAME##_FIELDS(FILL) assert_int_equal(msg_##name##_encode(&w, &m), 0);        \
 		assert_int_equal(frame_fds(buf_slice(&out)), w.nfds);                              \
 		assert_int_equal(receive(buf_slice(&out), w.fds, w.nfds, &f), buf_size(&out));     \
 		assert_int_equal(f.type, MSG_##NAME);                                              \
 		assert_int_equal(msg_##name##_decode(&f, &back), 0);                               \
-		MSG_##NAME##_FIELDS(SAME)                                                          \
-		frame_release(&f);                                                                 \
-		for (size_t n = FRAME_HEADER_BYTES; n <= buf_size(&out) + 1; n += n < 400 ? 1 : 4099) { \
+		MSG_##NAME##_FIELDS(SAME) frame_release(&f);                                       \
+		for (size_t n = FRAME_HEADER_BYTES; n <= buf_size(&out) + 1;                       \
+		     n += n < 400 ? 1 : 4099) {                                                    \
 			uint8_t *cut = xcalloc(1, n);                                              \
                                                                                                    \
 			memcpy(cut, buf_head(&out), n < buf_size(&out) ? n : buf_size(&out));      \
@@ -138,7 +137,7 @@ static void test_every_message_and_every_cut(void **state)
 	}
 }
 
-/* --- frames that are none --------------------------------------------------------------------------- */
+/* --- frames that are none --------------------------------------------------------------------- */
 
 static void test_what_can_be_no_frame(void **state)
 {
@@ -147,11 +146,17 @@ static void test_what_can_be_no_frame(void **state)
 		size_t n;
 		int is;
 	} cases[] = {
-	    {{0}, 0, 0}, {{9, 0, 0, 0, 1, 0, 0}, 7, 0}, {{9, 0, 0, 0, 1, 0, 0, 0}, 8, 0},
-	    {{9, 0, 0, 0, 1, 0, 0, 0, 5}, 9, 9}, {{7, 0, 0, 0, 1, 0, 0, 0}, 8, -EPROTO},
-	    {{0, 0, 0, 0, 1, 0, 0, 0}, 8, -EPROTO}, {{1, 0, 1, 0, 1, 0, 0, 0}, 8, -EPROTO},
-	    {{0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0}, 8, -EPROTO}, {{9, 0, 0, 0, 0, 0, 0, 0, 5}, 9, -EPROTO},
-	    {{9, 0, 0, 0, MSG_COUNT, 0, 0, 0, 5}, 9, -EPROTO}, {{9, 0, 0, 0, 1, 0xff, 0, 0, 5}, 9, -EPROTO},
+	    {{0}, 0, 0},
+	    {{9, 0, 0, 0, 1, 0, 0}, 7, 0},
+	    {{9, 0, 0, 0, 1, 0, 0, 0}, 8, 0},
+	    {{9, 0, 0, 0, 1, 0, 0, 0, 5}, 9, 9},
+	    {{7, 0, 0, 0, 1, 0, 0, 0}, 8, -EPROTO},
+	    {{0, 0, 0, 0, 1, 0, 0, 0}, 8, -EPROTO},
+	    {{1, 0, 1, 0, 1, 0, 0, 0}, 8, -EPROTO},
+	    {{0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0}, 8, -EPROTO},
+	    {{9, 0, 0, 0, 0, 0, 0, 0, 5}, 9, -EPROTO},
+	    {{9, 0, 0, 0, MSG_COUNT, 0, 0, 0, 5}, 9, -EPROTO},
+	    {{9, 0, 0, 0, 1, 0xff, 0, 0, 5}, 9, -EPROTO},
 	    {{9, 0, 0, 0, 1, 0, 5, 0, 5}, 9, -EPROTO},
 	};
 
@@ -190,7 +195,7 @@ static void test_names(void **state)
 	assert_string_equal(message_name(MSG_COUNT), "unknown");
 }
 
-/* --- blobs ------------------------------------------------------------------------------------------ */
+/* --- blobs ------------------------------------------------------------------------------------ */
 
 static int memfd(size_t n, int seals)
 {
@@ -248,7 +253,8 @@ static void test_memfds_are_checked(void **state)
 	assert_int_equal(decode_memfd(n, memfd(n + 1, SEALS)), -EPROTO);
 	assert_int_equal(decode_memfd(n, memfd(n - 1, SEALS)), -EPROTO);
 	assert_int_equal(decode_memfd(n, memfd(0, SEALS)), -EPROTO);
-	assert_int_equal(decode_memfd(FRAME_INLINE_BYTES, memfd(FRAME_INLINE_BYTES, SEALS)), -EPROTO);
+	assert_int_equal(
+	    decode_memfd(FRAME_INLINE_BYTES, memfd(FRAME_INLINE_BYTES, SEALS)), -EPROTO);
 	assert_int_equal(decode_memfd(UINT32_MAX, memfd(UINT32_MAX, SEALS)), -EPROTO);
 	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
 	assert_int_equal(decode_memfd(n, pipes[0]), -EPROTO);
@@ -293,14 +299,16 @@ static void test_bounds_of_writing(void **state)
 	close(w.fds[0]);
 	buf_truncate(&out, 6);
 	/* What does not fit leaves neither bytes nor descriptors. */
-	assert_int_equal(msg_submit_encode(&w, &(struct msg_submit){.envelope = slice_of(big, sizeof big),
-						   .body = slice_of(big, 100)}),
+	assert_int_equal(
+	    msg_submit_encode(&w, &(struct msg_submit){.envelope = slice_of(big, sizeof big),
+				      .body = slice_of(big, 100)}),
 	    -ENOBUFS);
 	assert_int_equal(buf_size(&out), 6);
 	assert_int_equal(w.nfds, 0);
 	/* Checked before a byte of it is read. */
-	assert_int_equal(msg_submit_encode(&w,
-			     &(struct msg_submit){.body = slice_of(big, (size_t)FRAME_BLOB_MAX_BYTES + 1)}),
+	assert_int_equal(
+	    msg_submit_encode(
+		&w, &(struct msg_submit){.body = slice_of(big, (size_t)FRAME_BLOB_MAX_BYTES + 1)}),
 	    -EMSGSIZE);
 	assert_int_equal(buf_size(&out), 6);
 	buf_free(&out);

@@ -105,73 +105,75 @@ static void test_lines_longer_than_inih_takes(void **state)
 	conf_free(c);
 }
 
+static const struct {
+	const char *text, *says;
+} mistakes[] = {
+    {"[pol a]\n", "f:1: unknown section [pol a]: did you mean [pool NAME]?"},
+    {"[zzzzzzz]\n", "f:1: unknown section [zzzzzzz]: there are"},
+    {"[pool]\n", "f:1: section [pool] needs a name"},
+    {"[daemon x]\n", "f:1: section [daemon x] has no name"},
+    {"[pool a]\nworker = 1\n", "f:2: unknown option 'worker' in [pool]: did you mean 'workers'?"},
+    {"[pool a]\n\nhandler = 1\n", "f:3: option 'handler' belongs in [queue NAME], not in [pool a]"},
+    {"[store]\nqqqqqqqqqqqqqqqqq = 1\n", "f:2: unknown option 'qqqqqqqqqqqqqqqqq' in [store]"},
+    {"workers = 1\n", "f:1: option 'workers' stands before the first [section]"},
+    {"[pool a]\nworkers\n", "f:2: neither a [section] nor name = value"},
+    {"[pool a\n", "f:1: a section ends with ]"},
+    {"[pool a] b\n", "f:1: there is text after the ]"},
+    {"[pool a]\nworkers = many\n", "f:2: workers: 'many' is no whole number"},
+    {"[pool a]\nworkers = 2000\n", "f:2: workers: 2000 is out of bounds: 0 to 1024"},
+    {"[pool a]\nworkers = 99999999999999999999\n", "f:2: workers: '9999"},
+    {"[pool a]\nworkers =\n", "f:2: workers: '' is no whole number"},
+    {"[pool a]\ntake_after = 1h\n", "f:2: take_after: 1h is out of bounds: 1s to 25m"},
+    {"[broker]\nconnect_timeout = 1ms\n", "1ms is out of bounds: 100ms to 1m"},
+    {"[pool a]\ntake_after = soon\n", "f:2: take_after: 'soon' is no duration: 250ms"},
+    {"[daemon]\nstop_timeout = 99999d\n", "'99999d' is more than ten years"},
+    {"[pool a]\nmax_body = 1X\n", "f:2: max_body: '1X' is no size"},
+    {"[pool a]\nmax_body = 1G\n", "f:2: max_body: 1G is out of bounds: 1 to 256M"},
+    {"[pool a]\nmax_body = 9999999999T\n", "is no size"},
+    {"[daemon]\nlog_level = loud\n", "'loud' is none of error, warn, info, debug"},
+    {"[broker]\ntopology = some\n", "f:2: topology: 'some' is none of declare, passive, none"},
+    {"[queue q]\ntype = mirrored\n", "'mirrored' is none of quorum, classic"},
+    {"[queue q]\ndedupe = maybe\n", "'maybe' is none of yes, no"},
+    {"[queue q]\nhandler = h\n", "f:2: [queue q] handler: there is no [handler h]"},
+    {"[queue q]\nmax_priority = 3\n", "only a classic queue has it"},
+    {"[handler h]\n", "f: [handler h] command: a handler needs a command"},
+    {"[handler h]\ncommand = ''\n", "f:2: [handler h] command: a handler needs a command"},
+    {"[handler h]\ncommand = sh -c 'a ; b'\n", "f:2: command: a quote is not closed (a ; after"},
+    {"[handler h]\ncommand = x\nenv = A\n", "f:3: env: word 1 is not NAME=value"},
+    {"[handler h]\ncommand = x\nbackoff = slow\n", "f:3: backoff: 'slow' is none of sidekiq"},
+    {"[handler h]\ncommand = x\ndead_exits = 0\n", "'0' is no exit code of a failure: 1 to 255"},
+    {"[pool a]\nqueues = \"x\n", "f:2: queues: a word in double quotes ends with one"},
+    {"[pool a]\nqueues = x, x\n", "f:2: [pool a] queues: 'x' is there twice"},
+    {"[pool a]\nqueues = x]\n", "[queue x]]: a name has no control characters and no ]"},
+    {"[pool a/b]\n", "[pool a/b]: the name of a pool has letters, digits and"},
+    {"[queue \xff]\n", "is not valid UTF-8"},
+    {"[queue \x01]\n", "no control characters"},
+    {"[daemon]\nsocket_mode = 999\n", "f:2: [daemon] socket_mode: '999' is no octal mode"},
+    {"[daemon]\nstate_dir = data\n", "f:2: [daemon] state_dir: 'data' is no absolute path"},
+    {"[broker]\nurl = amqps://h/\n",
+	"f:2: url: 'amqps://h/': TLS is not supported by this version"},
+    {"[broker]\nurl = embedded\n", "the embedded queue is not supported by this version"},
+    {"[broker]\nurl = amqp://\n", "'amqp://' has no host"},
+    {"[broker]\nurl = amqp://u:p@:1/\n", "'amqp://u:***@:1/' has no host"},
+    {"[broker]\nurl = amqp://u:s3cret@h:99999/\n", "'amqp://u:***@h:99999/': the port is a number"},
+    {"[broker]\nurl = amqp://u:s3cret@h:5672x/\n", "'amqp://u:***@h:5672x/': the port is a number"},
+    {"[broker]\nurl = amqp://u:s3/cret@h/\n", "'amqp://u:***@h/': / ? # @ in user"},
+    {"[broker]\nurl = amqp://[::1/\n", "ends with ]"},
+    {"[broker]\nurl = u:s3cret@h\n", "'u:***@h' is no amqp://"},
+    {"[broker]\nurl =\n", "f:2: url: there must be one url at least"},
+};
+
 static void test_mistakes_are_explained(void **state)
 {
-	static const struct {
-		const char *text, *says;
-	} cases[] = {
-	    {"[pol a]\n", "f:1: unknown section [pol a]: did you mean [pool NAME]?"},
-	    {"[zzzzzzz]\n", "f:1: unknown section [zzzzzzz]: there are"},
-	    {"[pool]\n", "f:1: section [pool] needs a name"},
-	    {"[daemon x]\n", "f:1: section [daemon x] has no name"},
-	    {"[pool a]\nworker = 1\n", "f:2: unknown option 'worker' in [pool]: did you mean 'workers'?"},
-	    {"[pool a]\n\nhandler = 1\n", "f:3: option 'handler' belongs in [queue NAME], not in [pool a]"},
-	    {"[store]\nqqqqqqqqqqqqqqqqq = 1\n", "f:2: unknown option 'qqqqqqqqqqqqqqqqq' in [store]"},
-	    {"workers = 1\n", "f:1: option 'workers' stands before the first [section]"},
-	    {"[pool a]\nworkers\n", "f:2: neither a [section] nor name = value"},
-	    {"[pool a\n", "f:1: a section ends with ]"},
-	    {"[pool a] b\n", "f:1: there is text after the ]"},
-	    {"[pool a]\nworkers = many\n", "f:2: workers: 'many' is no whole number"},
-	    {"[pool a]\nworkers = 2000\n", "f:2: workers: 2000 is out of bounds: 0 to 1024"},
-	    {"[pool a]\nworkers = 99999999999999999999\n", "f:2: workers: '9999"},
-	    {"[pool a]\nworkers =\n", "f:2: workers: '' is no whole number"},
-	    {"[pool a]\ntake_after = 1h\n", "f:2: take_after: 1h is out of bounds: 1s to 25m"},
-	    {"[broker]\nconnect_timeout = 1ms\n", "1ms is out of bounds: 100ms to 1m"},
-	    {"[pool a]\ntake_after = soon\n", "f:2: take_after: 'soon' is no duration: 250ms"},
-	    {"[daemon]\nstop_timeout = 99999d\n", "'99999d' is more than ten years"},
-	    {"[pool a]\nmax_body = 1X\n", "f:2: max_body: '1X' is no size"},
-	    {"[pool a]\nmax_body = 1G\n", "f:2: max_body: 1G is out of bounds: 1 to 256M"},
-	    {"[pool a]\nmax_body = 9999999999T\n", "is no size"},
-	    {"[daemon]\nlog_level = loud\n", "'loud' is none of error, warn, info, debug"},
-	    {"[broker]\ntopology = some\n", "f:2: topology: 'some' is none of declare, passive, none"},
-	    {"[queue q]\ntype = mirrored\n", "'mirrored' is none of quorum, classic"},
-	    {"[queue q]\ndedupe = maybe\n", "'maybe' is none of yes, no"},
-	    {"[queue q]\nhandler = h\n", "f:2: [queue q] handler: there is no [handler h]"},
-	    {"[queue q]\nmax_priority = 3\n", "only a classic queue has it"},
-	    {"[handler h]\n", "f: [handler h] command: a handler needs a command"},
-	    {"[handler h]\ncommand = ''\n", "f:2: [handler h] command: a handler needs a command"},
-	    {"[handler h]\ncommand = sh -c 'a ; b'\n", "f:2: command: a quote is not closed (a ; after"},
-	    {"[handler h]\ncommand = x\nenv = A\n", "f:3: env: word 1 is not NAME=value"},
-	    {"[handler h]\ncommand = x\nbackoff = slow\n", "f:3: backoff: 'slow' is none of sidekiq"},
-	    {"[handler h]\ncommand = x\ndead_exits = 0\n", "'0' is no exit code of a failure: 1 to 255"},
-	    {"[pool a]\nqueues = \"x\n", "f:2: queues: a word in double quotes ends with one"},
-	    {"[pool a]\nqueues = x, x\n", "f:2: [pool a] queues: 'x' is there twice"},
-	    {"[pool a]\nqueues = x]\n", "[queue x]]: a name has no control characters and no ]"},
-	    {"[pool a/b]\n", "[pool a/b]: the name of a pool has letters, digits and"},
-	    {"[queue \xff]\n", "is not valid UTF-8"},
-	    {"[queue \x01]\n", "no control characters"},
-	    {"[daemon]\nsocket_mode = 999\n", "f:2: [daemon] socket_mode: '999' is no octal mode"},
-	    {"[daemon]\nstate_dir = data\n", "f:2: [daemon] state_dir: 'data' is no absolute path"},
-	    {"[broker]\nurl = amqps://h/\n", "f:2: url: 'amqps://h/': TLS is not supported by this version"},
-	    {"[broker]\nurl = embedded\n", "the embedded queue is not supported by this version"},
-	    {"[broker]\nurl = amqp://\n", "'amqp://' has no host"},
-	    {"[broker]\nurl = amqp://u:p@:1/\n", "'amqp://u:***@:1/' has no host"},
-	    {"[broker]\nurl = amqp://u:s3cret@h:99999/\n", "'amqp://u:***@h:99999/': the port is a number"},
-	    {"[broker]\nurl = amqp://u:s3cret@h:5672x/\n", "'amqp://u:***@h:5672x/': the port is a number"},
-	    {"[broker]\nurl = amqp://u:s3/cret@h/\n", "'amqp://u:***@h/': / ? # @ in user"},
-	    {"[broker]\nurl = amqp://[::1/\n", "ends with ]"},
-	    {"[broker]\nurl = u:s3cret@h\n", "'u:***@h' is no amqp://"},
-	    {"[broker]\nurl =\n", "f:2: url: there must be one url at least"},
-	};
-
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(mistakes); i++) {
 		struct err err = {0};
 
-		assert_null(conf_parse(slice_str(cases[i].text), "f", &err));
+		assert_null(conf_parse(slice_str(mistakes[i].text), "f", &err));
 		assert_int_equal(err.code, -EINVAL);
-		if (!strstr(err.text, cases[i].says))
-			fail_msg("%s\nsays: %s\nnot:  %s", cases[i].text, err.text, cases[i].says);
+		if (!strstr(err.text, mistakes[i].says))
+			fail_msg(
+			    "%s\nsays: %s\nnot:  %s", mistakes[i].text, err.text, mistakes[i].says);
 		assert_null(strstr(err.text, "s3"));
 	}
 }
@@ -187,8 +189,9 @@ static void test_a_nul_byte_is_no_text(void **state)
 
 static void test_lists_and_comments_over_lines(void **state)
 {
-	struct conf *c = parsed("\xef\xbb\xbf[pool p] ; pool\n; comment\nqueues = a ; first\n  b,\n\n\t# no\n  c ; last\n"
-				"[daemon]\r\nname: n 2\r\n");
+	struct conf *c = parsed(
+	    "\xef\xbb\xbf[pool p] ; pool\n; comment\nqueues = a ; first\n  b,\n\n\t# no\n  c ; last\n"
+	    "[daemon]\r\nname: n 2\r\n");
 
 	(void)state;
 	assert_int_equal(c->pools[0].queues.n, 3);
@@ -246,7 +249,8 @@ static void test_a_child_reads_the_same(void **state)
 static void test_the_dump_hides_secrets_and_names_origins(void **state)
 {
 	struct err err;
-	struct conf *c = parsed("[broker]\nurl = amqp://u:s3cret@h/\n[pool p]\nworkers = 1\nworkers = 3\n");
+	struct conf *c =
+	    parsed("[broker]\nurl = amqp://u:s3cret@h/\n[pool p]\nworkers = 1\nworkers = 3\n");
 	struct conf *again;
 	auto_free char *text = written(c, false, true);
 
@@ -284,7 +288,8 @@ static void test_the_sample_is_a_configuration(void **state)
 
 static void test_environment_decides_directories(void **state)
 {
-	auto_free char *runtime = getenv("RUNTIME_DIRECTORY") ? xstrdup(getenv("RUNTIME_DIRECTORY")) : NULL;
+	auto_free char *runtime =
+	    getenv("RUNTIME_DIRECTORY") ? xstrdup(getenv("RUNTIME_DIRECTORY")) : NULL;
 	struct err err;
 	struct conf *c;
 
@@ -302,8 +307,10 @@ static void test_environment_decides_directories(void **state)
 	c = parsed("");
 	assert_int_equal(conf_memfd(c, true, &err), -EINVAL);
 	conf_free(c);
-	setenv("RUNTIME_DIRECTORY", "/run/1234567890123456789012345678901234567890123456789012345678901234567890123456789"
-				    "01234567890", 1);
+	setenv("RUNTIME_DIRECTORY",
+	    "/run/1234567890123456789012345678901234567890123456789012345678901234567890123456789"
+	    "01234567890",
+	    1);
 	assert_null(conf_parse(slice_str(""), NULL, &err));
 	assert_non_null(strstr(err.text, "too long: a socket's path has at most 107 bytes"));
 	if (runtime)
@@ -312,7 +319,7 @@ static void test_environment_decides_directories(void **state)
 		unsetenv("RUNTIME_DIRECTORY");
 }
 
-/* --- files ----------------------------------------------------------------------------------------- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 static void put(const char *dir, const char *name, const char *text)
 {
@@ -344,8 +351,9 @@ static void test_parts_and_password(void **state)
 	assert_int_equal(mkdir(parts, 0700), 0);
 	assert_null(conf_load(file, &err));
 	assert_int_equal(err.code, -ENOENT);
-	put(dir, "skep.conf", "[broker]\nurl = amqp://app@h/v amqp://h2/ amqp://app:old@h3\npassword_file = pw\n"
-			      "[pool p]\nworkers = 1\n");
+	put(dir, "skep.conf",
+	    "[broker]\nurl = amqp://app@h/v amqp://h2/ amqp://app:old@h3\npassword_file = pw\n"
+	    "[pool p]\nworkers = 1\n");
 	put(dir, "pw", "p@ss w/rd:%\nsecond\n");
 	put(parts, "10-a.conf", "[pool p]\nworkers = 2\nprefetch = 5\n");
 	put(parts, "20-b.conf", "[pool p]\nworkers = 3\n");

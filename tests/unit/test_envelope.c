@@ -83,14 +83,19 @@ static void test_headers_of_every_kind(void **state)
 	    {stamp("job-at", 1800000000), offsetof(struct job, at_wall_ms), 1800000000000},
 	    {integer("job-at", 1800000000), offsetof(struct job, at_wall_ms), 1800000000000},
 	    {real("job-at", 1800000000.5), offsetof(struct job, at_wall_ms), 1800000000500},
-	    {text("job-at", "2027-01-15T08:00:00Z"), offsetof(struct job, at_wall_ms), 1800000000000},
-	    {text("job-at", "2027-01-15 09:00:00.250+01:00"), offsetof(struct job, at_wall_ms), 1800000000250},
+	    {text("job-at", "2027-01-15T08:00:00Z"), offsetof(struct job, at_wall_ms),
+		1800000000000},
+	    {text("job-at", "2027-01-15 09:00:00.250+01:00"), offsetof(struct job, at_wall_ms),
+		1800000000250},
 	    {text("job-at", "1800000000"), offsetof(struct job, at_wall_ms), 1800000000000},
 	    {text("job-expires", "30s"), offsetof(struct job, expires_wall_ms), NOW + 30000},
 	    {integer("job-expires", 60), offsetof(struct job, expires_wall_ms), NOW + 60000},
-	    {integer("job-expires", 1800000000), offsetof(struct job, expires_wall_ms), 1800000000000},
-	    {stamp("job-expires", 1800000000), offsetof(struct job, expires_wall_ms), 1800000000000},
-	    {text("job-expires", "2027-01-15T08:00:00Z"), offsetof(struct job, expires_wall_ms), 1800000000000},
+	    {integer("job-expires", 1800000000), offsetof(struct job, expires_wall_ms),
+		1800000000000},
+	    {stamp("job-expires", 1800000000), offsetof(struct job, expires_wall_ms),
+		1800000000000},
+	    {text("job-expires", "2027-01-15T08:00:00Z"), offsetof(struct job, expires_wall_ms),
+		1800000000000},
 	    {integer("skep-parcel", 77), offsetof(struct job, parcel), 77},
 	    {text("skep-parcel", "77"), offsetof(struct job, parcel), 0},
 	    {integer("skep-parcel", -1), offsetof(struct job, parcel), 0},
@@ -112,11 +117,21 @@ static void test_headers_of_every_kind(void **state)
 
 static void test_unreadable_headers_are_named(void **state)
 {
-	static const char *const names[] = {"job-retries", "job-timeout", "job-at", "job-delay", "job-expires"};
+	static const char *const names[] = {
+	    "job-retries", "job-timeout", "job-at", "job-delay", "job-expires"};
 	const struct header bad[] = {
-	    text("", "soon"), text("", ""), text("", "-5s"), text("", "nan"), text("", "inf"), text("", "0x10"),
-	    text("", "5 minutes"), real("", NAN), real("", INFINITY), header("", HEADER_OTHER),
-	    header("", HEADER_BOOL), text("", "1e999"),
+	    text("", "soon"),
+	    text("", ""),
+	    text("", "-5s"),
+	    text("", "nan"),
+	    text("", "inf"),
+	    text("", "0x10"),
+	    text("", "5 minutes"),
+	    real("", NAN),
+	    real("", INFINITY),
+	    header("", HEADER_OTHER),
+	    header("", HEADER_BOOL),
+	    text("", "1e999"),
 	};
 
 	(void)state;
@@ -139,9 +154,15 @@ static void test_unreadable_headers_are_named(void **state)
 static void test_out_of_range_is_an_error(void **state)
 {
 	const struct header bad[] = {
-	    integer("job-timeout", -1), integer("job-delay", INT64_MAX), real("job-delay", 1e300),
-	    integer("job-at", -1), integer("job-at", INT64_C(1800000000000)), stamp("job-at", INT64_MAX),
-	    text("job-timeout", "9999999d"), real("job-retries", 2.5), integer("job-key", 1),
+	    integer("job-timeout", -1),
+	    integer("job-delay", INT64_MAX),
+	    real("job-delay", 1e300),
+	    integer("job-at", -1),
+	    integer("job-at", INT64_C(1800000000000)),
+	    stamp("job-at", INT64_MAX),
+	    text("job-timeout", "9999999d"),
+	    real("job-retries", 2.5),
+	    integer("job-key", 1),
 	    header("job-home", HEADER_OTHER),
 	};
 
@@ -158,8 +179,12 @@ static void test_out_of_range_is_an_error(void **state)
 static void test_foreign_headers_do_no_harm(void **state)
 {
 	const struct header odd[] = {
-	    header("x-death", HEADER_OTHER), integer("traceparent", 4), header("skep-node", HEADER_OTHER),
-	    text("x-delivery-count", "many"), integer("x-delivery-count", -7), text("job-unheard-of", "?"),
+	    header("x-death", HEADER_OTHER),
+	    integer("traceparent", 4),
+	    header("skep-node", HEADER_OTHER),
+	    text("x-delivery-count", "many"),
+	    integer("x-delivery-count", -7),
+	    text("job-unheard-of", "?"),
 	    header("", HEADER_OTHER),
 	};
 
@@ -211,17 +236,34 @@ static void test_a_nul_in_a_property_is_an_error(void **state)
 
 static struct job full(void)
 {
-	return (struct job){.queue = S("q"), .id = S("id"), .type = S("t"), .correlation_id = S("c"),
-	    .reply_to = S("r"), .content_type = S("text/plain"), .content_encoding = S("gzip"),
-	    .app_id = S("app"), .user_id = S("guest"), .timestamp_s = 5, .priority = 200, .has_priority = true,
-	    .retries = 0, .timeout_ms = 1500, .at_wall_ms = NOW, .expires_wall_ms = NOW + 1, .key = S("k"),
-	    .home = S("h"), .traceparent = S("00-1-2-01"), .headers = slice_of("\0\0\0\0", 4), .body = S("B")};
+	return (struct job){.queue = S("q"),
+	    .id = S("id"),
+	    .type = S("t"),
+	    .correlation_id = S("c"),
+	    .reply_to = S("r"),
+	    .content_type = S("text/plain"),
+	    .content_encoding = S("gzip"),
+	    .app_id = S("app"),
+	    .user_id = S("guest"),
+	    .timestamp_s = 5,
+	    .priority = 200,
+	    .has_priority = true,
+	    .retries = 0,
+	    .timeout_ms = 1500,
+	    .at_wall_ms = NOW,
+	    .expires_wall_ms = NOW + 1,
+	    .key = S("k"),
+	    .home = S("h"),
+	    .traceparent = S("00-1-2-01"),
+	    .headers = slice_of("\0\0\0\0", 4),
+	    .body = S("B")};
 }
 
 static void same_envelope(const struct job *a, const struct job *b)
 {
 	assert_true(slice_eq(a->id, b->id) && slice_eq(a->type, b->type));
-	assert_true(slice_eq(a->correlation_id, b->correlation_id) && slice_eq(a->reply_to, b->reply_to));
+	assert_true(
+	    slice_eq(a->correlation_id, b->correlation_id) && slice_eq(a->reply_to, b->reply_to));
 	assert_true(slice_eq(a->content_type, b->content_type));
 	assert_true(slice_eq(a->content_encoding, b->content_encoding));
 	assert_true(slice_eq(a->app_id, b->app_id) && slice_eq(a->headers, b->headers));
@@ -269,8 +311,8 @@ static void test_a_pack_that_does_not_fit_leaves_nothing(void **state)
 	buf_free(&out);
 }
 
-/* Every cut and every changed byte is read or refused, never followed out of bounds (the copies are exact in size,
- * so that the sanitizer sees one byte too many). */
+/* Every cut and every changed byte is read or refused, never followed out of bounds (the copies are
+ * exact in size, so that the sanitizer sees one byte too many). */
 static void test_hostile_packs(void **state)
 {
 	struct job job = full(), back;
@@ -303,7 +345,8 @@ static void test_hostile_packs(void **state)
 	}
 	assert_int_equal(envelope_unpack(&back, S("SE\002"), &err), -EPROTO);
 	assert_int_equal(envelope_unpack(&back, slice_of("SE\001\x7f\0\0\0\0", 8), &err), -EPROTO);
-	assert_int_equal(envelope_unpack(&back, slice_of("SE\001\001\xff\xff\xff\xff", 8), &err), -EPROTO);
+	assert_int_equal(
+	    envelope_unpack(&back, slice_of("SE\001\001\xff\xff\xff\xff", 8), &err), -EPROTO);
 	assert_int_equal(envelope_unpack(&back, slice_of("SE\001\101\1\0\0\0x", 9), &err), -EPROTO);
 	assert_int_equal(envelope_unpack(&back, slice_of(NULL, 0), &err), -EPROTO);
 	buf_free(&out);
@@ -334,9 +377,11 @@ static void test_what_is_written_reads_the_same(void **state)
 
 static void test_which_headers_are_ours(void **state)
 {
-	static const char *const ours[] = {"job-at", "job-", "skep-parcel", "x-death", "x-first-death-queue",
-	    "x-last-death-reason", "x-delivery-count", "x-acquired-count", "CC", "BCC", "traceparent"};
-	static const char *const theirs[] = {"", "job", "Job-at", "x-custom", "cc", "tracestate", "x-delivery"};
+	static const char *const ours[] = {"job-at", "job-", "skep-parcel", "x-death",
+	    "x-first-death-queue", "x-last-death-reason", "x-delivery-count", "x-acquired-count",
+	    "CC", "BCC", "traceparent"};
+	static const char *const theirs[] = {
+	    "", "job", "Job-at", "x-custom", "cc", "tracestate", "x-delivery"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)

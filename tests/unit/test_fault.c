@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The plan is read once per process, so each case is a child. A release build has no fault points at all. */
+/* The plan is read once per process, so each case is a child. A release build has no fault points
+ * at all. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -52,12 +53,19 @@ static void test_plans(void **state)
 		const char *plan;
 		int passages, end;
 	} cases[] = {
-	    {NULL, 5, 3}, {"", 5, 3}, {"worker.before_ack:kill", 0, 3}, {"worker.before_ack:kill", 1, -SIGKILL},
-	    {"worker.before_ack:kill@3", 2, 3}, {"worker.before_ack:kill@3", 3, -SIGKILL},
-	    {"worker.before_ack:stop", 1, -SIGSTOP}, {"worker.after_ack:kill", 5, 3},
+	    {NULL, 5, 3},
+	    {"", 5, 3},
+	    {"worker.before_ack:kill", 0, 3},
+	    {"worker.before_ack:kill", 1, -SIGKILL},
+	    {"worker.before_ack:kill@3", 2, 3},
+	    {"worker.before_ack:kill@3", 3, -SIGKILL},
+	    {"worker.before_ack:stop", 1, -SIGSTOP},
+	    {"worker.after_ack:kill", 5, 3},
 	    {"worker.after_ack:kill,store.settle:kill", 0, -SIGKILL},
-	    {"worker.no_such_point:kill", 1, -SIGABRT}, {"worker.before_ack", 1, -SIGABRT},
-	    {"worker.before_ack:explode", 1, -SIGABRT}, {"worker.before_ack:kill@0", 1, -SIGABRT},
+	    {"worker.no_such_point:kill", 1, -SIGABRT},
+	    {"worker.before_ack", 1, -SIGABRT},
+	    {"worker.before_ack:explode", 1, -SIGABRT},
+	    {"worker.before_ack:kill@0", 1, -SIGABRT},
 	    {"worker.before_ack:kill@x", 1, -SIGABRT},
 	};
 

@@ -22,8 +22,8 @@ static void test_ids_grow(void **state)
 
 		if (memcmp(last.b, next.b, sizeof last.b) >= 0)
 			fail_msg("id %d is not greater", i);
-		assert_int_equal(next.b[6] >> 4, 7);  /* version */
-		assert_int_equal(next.b[8] >> 6, 2);  /* variant */
+		assert_int_equal(next.b[6] >> 4, 7); /* version */
+		assert_int_equal(next.b[8] >> 6, 2); /* variant */
 		last = next;
 	}
 	for (int i = 0; i < 6; i++)
@@ -33,10 +33,12 @@ static void test_ids_grow(void **state)
 
 static void test_text_and_back(void **state)
 {
-	struct id id = {{0x01, 0x9a, 0xb1, 0xc2, 0xd3, 0xe4, 0x7f, 0x56, 0x87, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee}};
-	static const char *const bad[] = {"", "019ab1c2-d3e4-7f56-8788-99aabbccdde", "019ab1c2-d3e4-7f56-8788-99aabbccddeef",
-	    "019ab1c2d3e4-7f56-8788-99aabbccddee-", "g19ab1c2-d3e4-7f56-8788-99aabbccddee",
-	    "019ab1c2-d3e4-7f56-8788-99aabbccdd@e", "019ab1c2-d3e4-7f56-8788 99aabbccddee"};
+	struct id id = {{0x01, 0x9a, 0xb1, 0xc2, 0xd3, 0xe4, 0x7f, 0x56, 0x87, 0x88, 0x99, 0xaa,
+	    0xbb, 0xcc, 0xdd, 0xee}};
+	static const char *const bad[] = {"", "019ab1c2-d3e4-7f56-8788-99aabbccdde",
+	    "019ab1c2-d3e4-7f56-8788-99aabbccddeef", "019ab1c2d3e4-7f56-8788-99aabbccddee-",
+	    "g19ab1c2-d3e4-7f56-8788-99aabbccddee", "019ab1c2-d3e4-7f56-8788-99aabbccdd@e",
+	    "019ab1c2-d3e4-7f56-8788 99aabbccddee"};
 	char text[ID_TEXT_BYTES];
 	struct id back;
 

@@ -18,9 +18,13 @@ static void test_states(void **state)
 		const char *name;
 		bool over;
 	} cases[] = {
-	    {JOB_QUEUED, 0, "queued", false}, {JOB_RUNNING, 1, "running", false},
-	    {JOB_RETRYING, 2, "retrying", false}, {JOB_DONE, 3, "done", true}, {JOB_DEAD, 4, "dead", true},
-	    {JOB_CANCELLED, 5, "cancelled", true}, {JOB_EXPIRED, 6, "expired", true},
+	    {JOB_QUEUED, 0, "queued", false},
+	    {JOB_RUNNING, 1, "running", false},
+	    {JOB_RETRYING, 2, "retrying", false},
+	    {JOB_DONE, 3, "done", true},
+	    {JOB_DEAD, 4, "dead", true},
+	    {JOB_CANCELLED, 5, "cancelled", true},
+	    {JOB_EXPIRED, 6, "expired", true},
 	};
 	enum job_state parsed;
 
@@ -47,9 +51,13 @@ static void test_outcomes(void **state)
 		const char *name;
 		bool counts;
 	} cases[] = {
-	    {OUTCOME_DONE, 0, "done", true}, {OUTCOME_RETRY, 1, "retry", true}, {OUTCOME_DEAD, 2, "dead", true},
-	    {OUTCOME_CANCELLED, 3, "cancelled", true}, {OUTCOME_EXPIRED, 4, "expired", false},
-	    {OUTCOME_LOST, 5, "lost", false}, {OUTCOME_RELEASED, 6, "released", false},
+	    {OUTCOME_DONE, 0, "done", true},
+	    {OUTCOME_RETRY, 1, "retry", true},
+	    {OUTCOME_DEAD, 2, "dead", true},
+	    {OUTCOME_CANCELLED, 3, "cancelled", true},
+	    {OUTCOME_EXPIRED, 4, "expired", false},
+	    {OUTCOME_LOST, 5, "lost", false},
+	    {OUTCOME_RELEASED, 6, "released", false},
 	    {OUTCOME_DUPLICATE, 7, "duplicate", false},
 	};
 

@@ -11,9 +11,10 @@
 
 static void test_what_is_read(void **state)
 {
-	struct json *j = json_parse(slice_str(" {\"s\":\"x\",\"n\":1.5,\"i\":-7,\"b\":true,\"z\":null,"
-					      "\"a\":[1,\"two\",{}],\"o\":{\"k\":\"v\"}} \r\n\t"),
-	    NULL);
+	struct json *j =
+	    json_parse(slice_str(" {\"s\":\"x\",\"n\":1.5,\"i\":-7,\"b\":true,\"z\":null,"
+				 "\"a\":[1,\"two\",{}],\"o\":{\"k\":\"v\"}} \r\n\t"),
+		NULL);
 	const struct json *item;
 	int64_t i = 0;
 	double n = 0;
@@ -27,7 +28,8 @@ static void test_what_is_read(void **state)
 	assert_true(json_get_bool(j, "b", &b) && b);
 	assert_true(json_is_null(json_get(j, "z")));
 	assert_false(json_get_int(j, "n", &i)); /* no whole number */
-	assert_false(json_get_num(j, "s", &n) || json_get_int(j, "s", &i) || json_get_bool(j, "s", &b));
+	assert_false(
+	    json_get_num(j, "s", &n) || json_get_int(j, "s", &i) || json_get_bool(j, "s", &b));
 	assert_null(json_get_str(j, "n"));
 	assert_null(json_get_str(j, "S"));
 	assert_null(json_get(j, "nothing"));
@@ -46,8 +48,9 @@ static void test_what_is_read(void **state)
 
 static void test_what_is_refused(void **state)
 {
-	static const char *const bad[] = {"", " ", "{", "{}x", "{} {}", "[1,]", "{\"a\"}", "nul", "'a'", "\"\\u0000\"",
-	    "{\"a\\u0000\":1}", "\"\\\\\\u0000\"", "\"\\ud800\"", "{\"a\":1}\x01"};
+	static const char *const bad[] = {"", " ", "{", "{}x", "{} {}", "[1,]", "{\"a\"}", "nul",
+	    "'a'", "\"\\u0000\"", "{\"a\\u0000\":1}", "\"\\\\\\u0000\"", "\"\\ud800\"",
+	    "{\"a\":1}\x01"};
 	struct err err;
 
 	(void)state;
@@ -121,8 +124,9 @@ static void test_what_is_written(void **state)
 	buf_init(&small, 10);
 	assert_int_equal(json_print(j, true, &small), -ENOBUFS);
 	buf_free(&small);
-	printed(j, "{\"s\":\"a\\\"b\\\\c\\n\\u0001\",\"z\":null,\"i\":9007199254740991,\"neg\":-5,\"n\":0.5,\"b\":false,"
-		   "\"t\":\"2027-01-15T08:00:00.412Z\",\"never\":null,\"a\":[\"x\",{}]}");
+	printed(j,
+	    "{\"s\":\"a\\\"b\\\\c\\n\\u0001\",\"z\":null,\"i\":9007199254740991,\"neg\":-5,\"n\":0.5,\"b\":false,"
+	    "\"t\":\"2027-01-15T08:00:00.412Z\",\"never\":null,\"a\":[\"x\",{}]}");
 }
 
 static void test_bytes_that_are_not_utf8(void **state)
@@ -134,14 +138,18 @@ static void test_bytes_that_are_not_utf8(void **state)
 	} cases[] = {
 #define BYTES(text) {(const uint8_t *)(text), sizeof(text) - 1}
 	    {BYTES("plain"), true, "[\"plain\"]"},
-	    {BYTES("\xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\x9d"), true, "[\"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\x9d\"]"},
+	    {BYTES("\xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\x9d"), true,
+		"[\"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\x9d\"]"},
 	    {BYTES("a\xff"), false, "[\"a\xef\xbf\xbd\"]"},
 	    {BYTES("\xc3"), false, "[\"\xef\xbf\xbd\"]"},
 	    {BYTES("\xe2\x82"), false, "[\"\xef\xbf\xbd\xef\xbf\xbd\"]"},
 	    {BYTES("\xc0\xaf"), false, "[\"\xef\xbf\xbd\xef\xbf\xbd\"]"},
 	    {BYTES("\xed\xa0\x80"), false, "[\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"]"},
-	    {BYTES("\xf4\x90\x80\x80"), false, "[\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"]"},
-	    {BYTES("a\0b"), false, "[\"a\xef\xbf\xbd" "b\"]"},
+	    {BYTES("\xf4\x90\x80\x80"), false,
+		"[\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"]"},
+	    {BYTES("a\0b"), false,
+		"[\"a\xef\xbf\xbd"
+		"b\"]"},
 	    {BYTES(""), true, "[\"\"]"},
 	};
 

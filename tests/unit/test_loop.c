@@ -133,7 +133,7 @@ static void test_timers(void **state)
 	loop_timer_stop(&never);
 	loop_timer_init(&a, seen.loop, on_timer, &once);
 	loop_timer_init(&b, seen.loop, on_timer, &every);
-	loop_timer_init(&c, seen.loop, on_timer, &not);
+	loop_timer_init(&c, seen.loop, on_timer, &not );
 	loop_timer_set(&a, 3600000);
 	loop_timer_set(&a, 0); /* replaces */
 	loop_timer_every(&b, 15);

@@ -20,14 +20,14 @@ struct end {
 	unsigned magic;
 	struct test *t;
 	struct peer *peer;
-	uint64_t parcels;      /* seen, and the number expected next */
-	size_t wrong;          /* bodies that were not what was sent */
+	uint64_t parcels; /* seen, and the number expected next */
+	size_t wrong;	  /* bodies that were not what was sent */
 	bool closed;
 	char why[120];
-	uint64_t pause_at;     /* pauses itself there */
-	uint64_t free_at;      /* frees itself there */
-	uint64_t refuse_at;    /* calls that one a breach of the protocol */
-	uint64_t stop_at;      /* leaves the loop there */
+	uint64_t pause_at;  /* pauses itself there */
+	uint64_t free_at;   /* frees itself there */
+	uint64_t refuse_at; /* calls that one a breach of the protocol */
+	uint64_t stop_at;   /* leaves the loop there */
 	struct end *free_other;
 };
 
@@ -224,7 +224,8 @@ static void test_a_pause_holds_frames_back_in_order(void **state)
 	closed(t);
 }
 
-/* One frame is taken and the reader pauses again, while much more waits: the buffer must not grow by a read each. */
+/* One frame is taken and the reader pauses again, while much more waits: the buffer must not grow
+ * by a read each. */
 static void test_many_pauses_under_a_full_socket(void **state)
 {
 	struct test *t = connected();
@@ -308,8 +309,9 @@ static void test_who_does_not_read_is_closed_later(void **state)
 	while (peer_has_room(a))
 		send_parcel(a, (n++ % 8) * 10 + 8); /* none of them in a memfd */
 	for (int i = 0; i < 20000; i++)
-		assert_int_equal(send_parcel(a, 1999 + 999), 0); /* 2998 bytes each: above the bound */
-	assert_false(t->a.closed); /* never from inside a send */
+		assert_int_equal(
+		    send_parcel(a, 1999 + 999), 0); /* 2998 bytes each: above the bound */
+	assert_false(t->a.closed);		    /* never from inside a send */
 	assert_false(peer_has_room(a));
 	assert_false(peer_flush(a));
 	loop_run(t->loop);
@@ -362,7 +364,7 @@ static void test_a_breach_closes(void **state)
 	closed(t);
 }
 
-/* --- a hostile other side --------------------------------------------------------------------------- */
+/* --- a hostile other side --------------------------------------------------------------------- */
 
 static void send_raw(int fd, const void *p, size_t n, const int *fds, size_t nfds)
 {
@@ -395,8 +397,8 @@ static struct buf frame_bytes(uint64_t n)
 
 	buf_init(&out, 1 << 20);
 	w.out = &out;
-	msg_parcel_encode(
-	    &w, &(struct msg_parcel){.parcel = n, .destination = slice_str("q"), .body = body_of(n)});
+	msg_parcel_encode(&w,
+	    &(struct msg_parcel){.parcel = n, .destination = slice_str("q"), .body = body_of(n)});
 	for (size_t i = 0; i < w.nfds; i++)
 		close(w.fds[i]);
 	return out;
@@ -428,7 +430,8 @@ static void test_byte_by_byte(void **state)
 
 static void test_rubbish_is_a_breach(void **state)
 {
-	static const char *const rubbish[] = {"GET / HTTP/1.1\r\n\r\n", "\x08\0\0\0\xff\xff\0\0", "\x04\0\0\0\1\0\0\0"};
+	static const char *const rubbish[] = {
+	    "GET / HTTP/1.1\r\n\r\n", "\x08\0\0\0\xff\xff\0\0", "\x04\0\0\0\1\0\0\0"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rubbish); i++) {

@@ -16,13 +16,18 @@ static void test_policies_are_read_and_written(void **state)
 	static const struct {
 		const char *text, *again;
 	} good[] = {
-	    {"sidekiq", "sidekiq"}, {" none ", "none"}, {"fixed 10s", "fixed 10s"}, {"fixed  90", "fixed 90s"},
-	    {"exponential 1s..1h", "exponential 1s..1h"}, {"exponential 250ms..250ms", "exponential 250ms..250ms"},
+	    {"sidekiq", "sidekiq"},
+	    {" none ", "none"},
+	    {"fixed 10s", "fixed 10s"},
+	    {"fixed  90", "fixed 90s"},
+	    {"exponential 1s..1h", "exponential 1s..1h"},
+	    {"exponential 250ms..250ms", "exponential 250ms..250ms"},
 	    {"fixed 0s", "fixed 0s"},
 	};
-	static const char *const bad[] = {"", "sidekiq 3", "none x", "fixed", "fixed soon", "fixed 1s 2s",
-	    "exponential", "exponential 1s", "exponential 1s..", "exponential ..1s", "exponential 2s..1s",
-	    "exponential 0s..1s", "exponential 1s...2s", "Sidekiq", "exponential 1s..1h x"};
+	static const char *const bad[] = {"", "sidekiq 3", "none x", "fixed", "fixed soon",
+	    "fixed 1s 2s", "exponential", "exponential 1s", "exponential 1s..", "exponential ..1s",
+	    "exponential 2s..1s", "exponential 0s..1s", "exponential 1s...2s", "Sidekiq",
+	    "exponential 1s..1h x"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {

@@ -19,7 +19,8 @@ static char *const no_env[] = {NULL};
 /* Runs `sh -c script` under `s` and returns what it wrote to its standard output, at most 4 KiB. */
 static char *output_of(struct spawn s, const char *script, int *ret_status)
 {
-	char *argv[] = {(char *)(uintptr_t)"sh", (char *)(uintptr_t)"-c", (char *)(uintptr_t)script, NULL};
+	char *argv[] = {
+	    (char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c", (char *)(uintptr_t)script, NULL};
 	struct spawn_fd fds[SPAWN_FDS_MAX];
 	struct err err = {0};
 	char *text = xcalloc(1, 4097);
@@ -48,27 +49,31 @@ static char *output_of(struct spawn s, const char *script, int *ret_status)
 
 static void test_what_a_program_gets(void **state)
 {
-	char *const envp[] = {(char *)(uintptr_t)"ONLY=this", NULL};
+	char *const envp[] = {(char *)(uintptr_t) "ONLY=this", NULL};
 	auto_free char *text = NULL;
 	int status;
 
 	(void)state;
-	text = output_of((struct spawn){.directory = "/usr", .envp = envp}, "pwd; echo $ONLY; exit 7", &status);
+	text = output_of(
+	    (struct spawn){.directory = "/usr", .envp = envp}, "pwd; echo $ONLY; exit 7", &status);
 	assert_string_equal(text, "/usr\nthis\n");
 	assert_int_equal(WEXITSTATUS(status), 7);
 }
 
 static void test_only_named_descriptors_pass(void **state)
 {
-	int a = open("/dev/null", O_RDONLY | O_CLOEXEC), b = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	int a = open("/dev/null", O_RDONLY | O_CLOEXEC),
+	    b = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 	struct spawn_fd swap[] = {{a, b}, {b, a}};
 	auto_free char *text = NULL, *script = NULL;
 	auto_free char *expected = NULL;
 	int status;
 
 	(void)state;
-	script = xasprintf("cd /proc/self/fd; readlink %d; readlink %d; for f in *; do [ -e $f ] && "
-			   "[ $f != %d ] && [ $f != %d ] && [ $f -gt 2 ] && readlink $f; done; true", a, b, a, b);
+	script =
+	    xasprintf("cd /proc/self/fd; readlink %d; readlink %d; for f in *; do [ -e $f ] && "
+		      "[ $f != %d ] && [ $f != %d ] && [ $f -gt 2 ] && readlink $f; done; true",
+		a, b, a, b);
 	text = output_of((struct spawn){.fds = swap, .nfds = 2}, script, &status);
 	assert_string_equal(text, "/dev/zero\n/dev/null\n"); /* each at the number of the other */
 	close(a);
@@ -125,7 +130,7 @@ static void test_becoming_somebody(void **state)
 
 static void test_failures_are_the_callers(void **state)
 {
-	char *argv[] = {(char *)(uintptr_t)"x", NULL};
+	char *argv[] = {(char *)(uintptr_t) "x", NULL};
 	static const struct {
 		const char *path, *directory;
 		int code;
@@ -133,13 +138,16 @@ static void test_failures_are_the_callers(void **state)
 	} cases[] = {
 	    {"/no/such/program", NULL, -ENOENT, "cannot start '/no/such/program'"},
 	    {"/etc/passwd", NULL, -EACCES, "cannot start '/etc/passwd'"},
-	    {"/bin/true", "/no/such/directory", -ENOENT, "cannot enter the directory for '/bin/true'"},
+	    {"/bin/true", "/no/such/directory", -ENOENT,
+		"cannot enter the directory for '/bin/true'"},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct spawn s = {
-		    .path = cases[i].path, .argv = argv, .envp = no_env, .directory = cases[i].directory};
+		struct spawn s = {.path = cases[i].path,
+		    .argv = argv,
+		    .envp = no_env,
+		    .directory = cases[i].directory};
 		struct err err = {0};
 		pid_t pid = -5;
 
@@ -162,9 +170,13 @@ static void test_a_child_dies_with_its_parent(void **state)
 	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
 	middle = fork();
 	if (middle == 0) {
-		char *argv[] = {(char *)(uintptr_t)"sleep", (char *)(uintptr_t)"1000", NULL};
+		char *argv[] = {(char *)(uintptr_t) "sleep", (char *)(uintptr_t) "1000", NULL};
 		struct spawn_fd fds[] = {{pipes[1], 1}};
-		struct spawn s = {.path = "/bin/sleep", .argv = argv, .envp = no_env, .fds = fds, .nfds = 1,
+		struct spawn s = {.path = "/bin/sleep",
+		    .argv = argv,
+		    .envp = no_env,
+		    .fds = fds,
+		    .nfds = 1,
 		    .death_signal = SIGKILL};
 		pid_t pid;
 
@@ -183,8 +195,13 @@ static void test_finding_programs(void **state)
 	static const struct {
 		const char *word, *path, *found;
 	} cases[] = {
-	    {"sh", "/nowhere:/bin", "/bin/sh"}, {"sh", "/nowhere", NULL}, {"passwd", "/etc", NULL},
-	    {"./x", "/bin", "./x"}, {"/a/b", "/bin", "/a/b"}, {"bin", "/", NULL}, {"sh", "::/bin:", "/bin/sh"},
+	    {"sh", "/nowhere:/bin", "/bin/sh"},
+	    {"sh", "/nowhere", NULL},
+	    {"passwd", "/etc", NULL},
+	    {"./x", "/bin", "./x"},
+	    {"/a/b", "/bin", "/a/b"},
+	    {"bin", "/", NULL},
+	    {"sh", "::/bin:", "/bin/sh"},
 	};
 
 	(void)state;
