@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "lib"))
 from broker import Broker  # noqa: E402
 from proxy import Proxy  # noqa: E402
 from rabbitmq import Rabbit  # noqa: E402
-from skep import ROOT, Skep  # noqa: E402
+from skep import BUILD, Skep  # noqa: E402
 
 RUN_DIR = "SKEP_TEST_RUN_DIR"
 node: Rabbit | None = None
@@ -138,7 +138,7 @@ def skep(make_skep: Callable[..., Skep], broker: Broker) -> Skep:
 @pytest.fixture
 def faulty(make_skep: Callable[..., Skep], broker: Broker) -> Skep:
     """A node of the build with fault points; set environment["SKEP_FAULT"] before its start."""
-    made = make_skep(broker, build=ROOT / "build/fault/bin")
+    made = make_skep(broker, build=BUILD / "fault/bin")
     (made.dir / "fired").mkdir()
     (made.dir / "fired").chmod(0o777)
     made.environment["SKEP_FAULT_DIR"] = str(made.dir / "fired")

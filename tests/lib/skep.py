@@ -19,6 +19,7 @@ from rabbitmq import is_alive
 from waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("SKEP_TEST_BUILD", ROOT / "build"))
 OVER = ("done", "dead", "cancelled", "expired")
 COUNTED = ("done", "retry", "dead", "cancelled")  # outcomes that are attempts
 
@@ -61,7 +62,7 @@ class Skep:
     dir: Path
     broker: Broker
     sections: dict[str, dict[str, Any]] = field(default_factory=dict)
-    build: Path = ROOT / "build/bin"
+    build: Path = BUILD / "bin"
     environment: dict[str, str] = field(default_factory=dict)
     prefix: list[str] = field(default_factory=list)  # setpriv and the like
 
@@ -124,7 +125,8 @@ class Skep:
         self.write_config()
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [*self.prefix, str(self.build / "skepd"), "-c", str(self.config_path)],
+                # killed when the tests are, however they end
+                [*self.prefix, "setpriv", "--pdeathsig", "KILL", str(self.build / "skepd"), "-c", str(self.config_path)],
                 env=self.full_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
