@@ -18,7 +18,7 @@ enum amqp_settled {
 	AMQP_CONFIRMED, /* the broker has it, unreturned */
 	AMQP_RETURNED,  /* unroutable */
 	AMQP_NACKED,    /* basic.nack: refused for now */
-	AMQP_REFUSED,   /* can never be published as it is (message too large: 406 PRECONDITION_FAILED) */
+	AMQP_REFUSED,   /* can never be published as it is (406 PRECONDITION_FAILED: it is too large) */
 	AMQP_UNSENT,    /* the channel or connection ended first, or no confirm in time: may have arrived */
 };
 
@@ -47,8 +47,9 @@ uint32_t amqp_publisher_room(const struct amqp_publisher *p);
 uint32_t amqp_publisher_outstanding(const struct amqp_publisher *p);
 bool amqp_publisher_has(const struct amqp_publisher *p, uint64_t key); /* is outstanding */
 
-/* Publishes with mandatory and delivery_mode 2 to m->exchange with m->routing_key: m's properties, its raw_headers
- * without those of envelope_header_is_ours(), and m->headers. -EAGAIN without room; other errors: it can never
+/* Publishes with mandatory and delivery_mode 2 to m->exchange with m->routing_key: m's properties but user_id
+ * (a broker refuses any but the connection's own), its raw_headers without those of
+ * envelope_header_is_ours(), and m->headers. -EAGAIN without room; other errors: it can never
  * be sent (the header table is too large...). On error the key is not taken. */
 int amqp_publisher_publish(struct amqp_publisher *p, uint64_t key, const struct message *m,
     struct err *err);
