@@ -222,7 +222,9 @@ static int first_step(struct listing *l)
 	reader_end(l->g->reader);
 	if (l->before && l->before - 1 < l->at)
 		l->at = l->before - 1;
-	return rc < 0 ? rc : !running && l->at > 0 && !is_full(l);
+	if (running || l->at <= 0)
+		l->at = l->least - 1; /* no rows are wanted, or there are none */
+	return rc < 0 ? rc : l->at >= l->least && !is_full(l);
 }
 
 /* There is no database yet. */

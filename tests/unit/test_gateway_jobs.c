@@ -24,7 +24,8 @@ static void assert_json(struct json *take, const char *wanted)
 
 static struct fleet_run a_run(void)
 {
-	struct fleet_run run = {.queue = slice_str("work"), .type = slice_str("hash"), .worker = "main/1"};
+	struct fleet_run run = {
+	    .queue = slice_str("work"), .type = slice_str("hash"), .worker = "main/1"};
 
 	run.run.attempt = 2;
 	run.run.since_wall_ms = NOW + 5000;
@@ -96,8 +97,8 @@ static void test_a_run_that_was_ended_by_a_signal(void **state)
 
 static void test_bytes_that_are_not_text_come_as_base64(void **state)
 {
-	static const struct slice cases[] = {
-	    {(const uint8_t *)"\xff\0", 2}, {(const uint8_t *)"a\0b", 3}, {(const uint8_t *)"\xed\xa0\x80", 3}};
+	static const struct slice cases[] = {{(const uint8_t *)"\xff\0", 2},
+	    {(const uint8_t *)"a\0b", 3}, {(const uint8_t *)"\xed\xa0\x80", 3}};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -135,8 +136,12 @@ static void test_running_is_read_from_the_board(void **state)
 		const char *shown;
 		int64_t attempt;
 	} cases[] = {
-	    {JOB_QUEUED, false, "queued", 1}, {JOB_QUEUED, true, "running", 2}, {JOB_RETRYING, true, "running", 2},
-	    {JOB_DONE, true, "done", 1}, {JOB_DEAD, true, "dead", 1}, {JOB_CANCELLED, true, "cancelled", 1},
+	    {JOB_QUEUED, false, "queued", 1},
+	    {JOB_QUEUED, true, "running", 2},
+	    {JOB_RETRYING, true, "running", 2},
+	    {JOB_DONE, true, "done", 1},
+	    {JOB_DEAD, true, "dead", 1},
+	    {JOB_CANCELLED, true, "cancelled", 1},
 	    {JOB_EXPIRED, true, "expired", 1},
 	};
 	struct fleet_run run = a_run();
@@ -152,7 +157,8 @@ static void test_running_is_read_from_the_board(void **state)
 		assert_string_equal(json_get_str(j, "state"), cases[i].shown);
 		assert_true(json_get_int(j, "attempt", &attempt));
 		assert_int_equal(attempt, cases[i].attempt);
-		assert_int_equal(json_get(j, "running") != NULL, strcmp(cases[i].shown, "running") == 0);
+		assert_int_equal(
+		    json_get(j, "running") != NULL, strcmp(cases[i].shown, "running") == 0);
 		json_free(j);
 	}
 }

@@ -16,7 +16,8 @@ static void test_targets_are_split_before_they_are_decoded(void **state)
 	struct target t;
 
 	(void)state;
-	assert_int_equal(target_parse(&t, "/v1/jobs/a%2Fb%20c+d?queue=x+y%2B&wait=&flag&", NULL), 0);
+	assert_int_equal(
+	    target_parse(&t, "/v1/jobs/a%2Fb%20c+d?queue=x+y%2B&wait=&flag&", NULL), 0);
 	assert_int_equal(t.nsegments, 3);
 	assert_true(slice_is(t.segments[2], "a/b c+d"));
 	assert_int_equal(t.nparams, 3);
@@ -30,8 +31,8 @@ static void test_targets_are_split_before_they_are_decoded(void **state)
 
 static void test_bad_targets_are_refused(void **state)
 {
-	static const char *const bad[] = {"", "*", "http://x/v1/jobs", "/a%", "/a%4", "/a%4g", "/a?b=%zz", "/a?b=1&b=2",
-	    "/a?b&%62", "/1/2/3/4/5/6/7/8/9",
+	static const char *const bad[] = {"", "*", "http://x/v1/jobs", "/a%", "/a%4", "/a%4g",
+	    "/a?b=%zz", "/a?b=1&b=2", "/a?b&%62", "/1/2/3/4/5/6/7/8/9",
 	    "/a?a=&b=&c=&d=&e=&f=&g=&h=&i=&j=&k=&l=&m=&n=&o=&p=&q=&r=&s=&t=&u=&v=&w=&x=&y="};
 
 	(void)state;
@@ -106,11 +107,13 @@ static void test_unknown_parameters_are_named(void **state)
 		const char *error; /* NULL: fine */
 	} cases[] = {
 	    {ROUTE_list, "/v1/jobs?state=&type=&queue=&limit=&before=", NULL},
-	    {ROUTE_list, "/v1/jobs?stat=done", "no parameter 'stat' here: there are state type queue limit before"},
+	    {ROUTE_list, "/v1/jobs?stat=done",
+		"no parameter 'stat' here: there are state type queue limit before"},
 	    {ROUTE_list, "/v1/jobs?state+type=1",
 		"no parameter 'state type' here: there are state type queue limit before"},
 	    {ROUTE_job, "/v1/jobs/1?wait=1s", NULL},
-	    {ROUTE_logs, "/v1/jobs/1/logs?wait=1s", "no parameter 'wait' here: there are queue attempt"},
+	    {ROUTE_logs, "/v1/jobs/1/logs?wait=1s",
+		"no parameter 'wait' here: there are queue attempt"},
 	    {ROUTE_health, "/healthz?x", "no parameter 'x' here: there are none"},
 	    {ROUTE_health, "/healthz?=x", "no parameter '' here: there are none"},
 	};
@@ -121,7 +124,8 @@ static void test_unknown_parameters_are_named(void **state)
 		struct target t;
 
 		assert_int_equal(target_parse(&t, cases[i].uri, NULL), 0);
-		assert_int_equal(routes_check_params(cases[i].route, &t, &err), cases[i].error ? -EINVAL : 0);
+		assert_int_equal(
+		    routes_check_params(cases[i].route, &t, &err), cases[i].error ? -EINVAL : 0);
 		if (cases[i].error)
 			assert_string_equal(err.text, cases[i].error);
 		target_free(&t);
@@ -157,7 +161,8 @@ static void test_names_and_numbers_are_bounded(void **state)
 	assert_int_equal(checks_number(slice_str(""), 1000, &value), -EINVAL);
 	assert_int_equal(checks_number(slice_str("9223372036854775807"), INT64_MAX, &value), 0);
 	assert_true(value == INT64_MAX);
-	assert_int_equal(checks_number(slice_str("99999999999999999999999"), INT64_MAX, &value), -EINVAL);
+	assert_int_equal(
+	    checks_number(slice_str("99999999999999999999999"), INT64_MAX, &value), -EINVAL);
 }
 
 int main(void)

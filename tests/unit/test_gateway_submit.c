@@ -1,4 +1,5 @@
-/* links: daemon/gateway/submit.c daemon/gateway/items.c daemon/gateway/checks.c daemon/gateway/target.c */
+/* links: daemon/gateway/submit.c daemon/gateway/items.c daemon/gateway/checks.c
+ * daemon/gateway/target.c */
 /* SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,9 +17,10 @@
 #define NOW INT64_C(1790000000000)
 #define MAX_BODY 100
 
-static const char conf_text[] = "[pool main]\nqueues = work special\n"
-				"[queue work]\n[queue special]\nhandler = polish\n[queue elsewhere]\n"
-				"[handler echo]\ncommand = /bin/cat\n[handler polish]\ncommand = /bin/cat\n";
+static const char conf_text[] =
+    "[pool main]\nqueues = work special\n"
+    "[queue work]\n[queue special]\nhandler = polish\n[queue elsewhere]\n"
+    "[handler echo]\ncommand = /bin/cat\n[handler polish]\ncommand = /bin/cat\n";
 
 static int setup(void **state)
 {
@@ -67,7 +69,8 @@ static void test_a_full_description_is_read(void **state)
 	assert_int_equal(s->delay_ms, 1500);
 	assert_int_equal(envelope_unpack(&packed, buf_slice(&s->envelope), NULL), 0);
 	assert_true(slice_is(packed.id, "a/b") && slice_is(packed.type, "echo"));
-	assert_true(slice_is(packed.content_type, "text/plain") && slice_is(packed.correlation_id, "c"));
+	assert_true(
+	    slice_is(packed.content_type, "text/plain") && slice_is(packed.correlation_id, "c"));
 	assert_true(slice_is(packed.reply_to, "r"));
 	assert_int_equal(packed.retries, 3);
 	assert_int_equal(packed.timeout_ms, 90000);
@@ -87,7 +90,8 @@ static void test_what_is_not_said_has_defaults(void **state)
 	    {"{\"type\": \"echo\"}", "work", "echo"},
 	    {"{\"type\": \"echo\", \"queue\": null}", "work", "echo"},
 	    {"{\"type\": \"unknown\", \"queue\": \"elsewhere\"}", "elsewhere", "unknown"},
-	    {"{\"type\": \"unknown\", \"queue\": \"not in the configuration\"}", "not in the configuration", "unknown"},
+	    {"{\"type\": \"unknown\", \"queue\": \"not in the configuration\"}",
+		"not in the configuration", "unknown"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -113,7 +117,8 @@ static void test_bodies_are_text_json_or_base64(void **state)
 		const char *content_type;
 	} cases[] = {
 	    {"\"body\": \"caf\\u00e9\"", {(const uint8_t *)"caf\xc3\xa9", 5}, ""},
-	    {"\"body\": {\"a\": [1, 2]}", {(const uint8_t *)"{\"a\":[1,2]}", 11}, "application/json"},
+	    {"\"body\": {\"a\": [1, 2]}", {(const uint8_t *)"{\"a\":[1,2]}", 11},
+		"application/json"},
 	    {"\"body\": 7, \"content_type\": \"text/x\"", {(const uint8_t *)"7", 1}, "text/x"},
 	    {"\"body\": null", {(const uint8_t *)"null", 4}, "application/json"},
 	    {"\"body_base64\": \"/wA=\"", {(const uint8_t *)"\xff\0", 2}, ""},
@@ -211,7 +216,8 @@ static void test_what_cannot_be_a_job_is_refused_with_a_reason(void **state)
 			fail_msg("%s was read", refused[i].text);
 		assert_int_equal(submit_status(&err), refused[i].status);
 		if (!strstr(err.text, refused[i].says))
-			fail_msg("%s: '%s' does not say '%s'", refused[i].text, err.text, refused[i].says);
+			fail_msg("%s: '%s' does not say '%s'", refused[i].text, err.text,
+			    refused[i].says);
 	}
 }
 
@@ -244,7 +250,8 @@ static void test_a_query_describes_a_raw_body(void **state)
 	struct submit *s;
 	struct err err = {0};
 
-	assert_int_equal(target_parse(&t, "/v1/jobs?type=echo&id=%C3%BC&priority=9&delay=10s", NULL), 0);
+	assert_int_equal(
+	    target_parse(&t, "/v1/jobs?type=echo&id=%C3%BC&priority=9&delay=10s", NULL), 0);
 	s = submit_from_query(*state, &t, body, slice_str("image/png"), none, &err);
 	assert_non_null(s);
 	assert_true(slice_eq(s->job.body, body) && slice_is(s->job.id, "\xc3\xbc"));
@@ -259,7 +266,8 @@ static void test_a_query_describes_a_raw_body(void **state)
 	target_free(&t);
 }
 
-/* --- many jobs in one text ---------------------------------------------------------------------- */
+/* --- many jobs in one text ----------------------------------------------------------------------
+ */
 
 static void assert_items(bool lines, const char *text, const char *const *wanted, size_t n)
 {
@@ -290,7 +298,8 @@ static void test_arrays_and_lines_are_cut_into_items(void **state)
 	    (const char *[]){"{\"a\":[1,{}]}", "{}", "7", "\"x,]\""}, 4);
 	assert_items(true, "", NULL, 0);
 	assert_items(true, "\n \r\n{}\r\n\n{\"a\":1}", (const char *[]){"{}", "{\"a\":1}"}, 2);
-	assert_items(true, "{}\n{\n{} {}\n]\n{}\n", (const char *[]){"{}", NULL, NULL, NULL, "{}"}, 5);
+	assert_items(
+	    true, "{}\n{\n{} {}\n]\n{}\n", (const char *[]){"{}", NULL, NULL, NULL, "{}"}, 5);
 }
 
 static void test_lines_know_their_number(void **state)
@@ -308,8 +317,9 @@ static void test_lines_know_their_number(void **state)
 
 static void test_a_broken_text_is_refused_as_a_whole(void **state)
 {
-	static const char *const bad[] = {"", "  ", "{", "[", "[{}", "[{},", "[{},]", "[,]", "[{} {}]", "[{}]]", "[{}] x",
-	    "{}{}", "\"", "\"\\", "[\"\\\"]", "]", "}", ",", "{\"a\": \"\\u0000\"}", "[{\"a\": \"b\\u0000c\"}]"};
+	static const char *const bad[] = {"", "  ", "{", "[", "[{}", "[{},", "[{},]", "[,]",
+	    "[{} {}]", "[{}]]", "[{}] x", "{}{}", "\"", "\"\\", "[\"\\\"]", "]", "}", ",",
+	    "{\"a\": \"\\u0000\"}", "[{\"a\": \"b\\u0000c\"}]"};
 	char deep[2 * ITEMS_DEPTH_MAX + 3];
 	struct items it;
 
