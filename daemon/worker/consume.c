@@ -102,15 +102,14 @@ static void on_up(void *arg)
 {
 	OBJ(struct consume, c, arg, CONSUME_MAGIC);
 
-	log_info("connected to the broker");
 	c->events->changed(c->arg);
 }
 
-static void on_down(void *arg, const char *why)
+/* Both were said already, as notices. */
+static void on_down(void *arg, const char *why UNUSED)
 {
 	OBJ(struct consume, c, arg, CONSUME_MAGIC);
 
-	log_warn("lost the broker: %s", why);
 	c->blocked = false;
 	c->events->changed(c->arg);
 }
