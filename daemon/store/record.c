@@ -124,9 +124,10 @@ static struct job_row new_row(int64_t started_wall_ms, int64_t priority, int64_t
 /* The body that came with the outcome; where none came, that of the job's parcel. The parcel goes. */
 static int64_t replace_body(struct ledger *l, const struct job_row *row, const struct msg_outcome *m)
 {
-	int64_t kept = parcels_remove_of_job(&l->parcels, row->seq, !m->envelope.p);
+	bool came = m->envelope.p || m->body.p;
+	int64_t kept = parcels_remove_of_job(&l->parcels, row->seq, !came);
 
-	return m->envelope.p ? bodies_add(&l->bodies, m->job, m->type, m->envelope, m->body) : kept;
+	return came ? bodies_add(&l->bodies, m->job, m->type, m->envelope, m->body) : kept;
 }
 
 static void end_as(struct ledger *l, struct job_row *row, const struct msg_outcome *m, enum job_state state,
