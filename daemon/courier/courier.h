@@ -31,7 +31,6 @@ struct courier {
 };
 
 #define COURIER_MAGIC 0x636f7572u
-#define COURIER_REPLY_WINDOW 64
 
 /* Publishes one parcel, or settles it at once if that cannot be done. -EPROTO for a frame that is none. */
 int courier_parcel(struct courier *c, struct frame *f);

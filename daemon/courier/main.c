@@ -20,22 +20,29 @@ static uint32_t outstanding(const struct courier *c)
 	return amqp_publisher_outstanding(c->jobs) + amqp_publisher_outstanding(c->replies);
 }
 
+/* The store does not say what it will send: one window for both, so that neither publisher is ever full. */
+static uint32_t room(const struct courier *c)
+{
+	uint32_t jobs = amqp_publisher_room(c->jobs), replies = amqp_publisher_outstanding(c->replies);
+
+	return jobs > replies ? jobs - replies : 0;
+}
+
 /* Before the loop sleeps: offers the room there is. Small change is kept until it is a quarter of the window or
  * the store has no credit left, so that a busy courier does not send a frame for every confirm. */
 static void on_grant(struct loop_hook *hook)
 {
 	OBJ(struct courier, c, hook->arg, COURIER_MAGIC);
 	struct peer *store = c->link ? store_link_peer(c->link) : NULL; /* none before START */
-	uint32_t room, more;
+	uint32_t more;
 
 	if (c->draining && loop_timer_active(&c->drain) && outstanding(c) == 0)
 		loop_timer_set(&c->drain, 0);
 	if (!store || c->draining)
 		return;
-	room = amqp_publisher_room(c->jobs);
-	if (room <= c->granted)
+	if (room(c) <= c->granted)
 		return;
-	more = room - c->granted;
+	more = room(c) - c->granted;
 	if (c->granted > 0 && more < c->p->conf->broker.confirm_window / 4)
 		return;
 	peer_send_credit(store, &(struct msg_credit){.parcels = more});
@@ -124,7 +131,11 @@ static void on_blocked_too_long(struct loop_timer *t)
 static void on_conn_closed(void *arg)
 {
 	OBJ(struct courier, c, arg, COURIER_MAGIC);
+	struct peer *store = store_link_peer(c->link);
 
+	/* The last confirms may have come along with the end of the connection. */
+	if (store)
+		peer_flush(store);
 	process_exit(c->p, EXIT_DRAINED);
 }
 
@@ -169,7 +180,6 @@ static void open_publishers(struct courier *c)
 	struct amqp_publisher_config replies = jobs;
 
 	replies.declares = false;
-	replies.window = COURIER_REPLY_WINDOW;
 	c->jobs = amqp_publisher_new(c->conn, &jobs, &courier_job_events, c);
 	c->replies = amqp_publisher_new(c->conn, &replies, &courier_reply_events, c);
 	c->depths = depths_new(c->p, c->conn);
@@ -197,7 +207,7 @@ static int courier_start(struct process *p, struct err *err)
 		return err->code;
 	open_publishers(c);
 	c->link = store_link_new(p, &link_ops, c);
-	c->settlements = settlements_new(c->link, (size_t)p->conf->broker.confirm_window + COURIER_REPLY_WINDOW);
+	c->settlements = settlements_new(c->link, 2 * (size_t)p->conf->broker.confirm_window);
 	return 0;
 }
 

@@ -76,6 +76,18 @@ static int publish(struct courier *c, const struct msg_parcel *parcel, struct er
 	return amqp_publisher_publish(publisher, parcel->parcel, &m, err);
 }
 
+/* With the broker away no credit is given, so a parcel comes back once. But where jobs go out and the replies'
+ * channel alone is down (no permission for the default exchange), the store would send a reply again at once, for
+ * ever: it waits as if the broker had refused it. */
+static void hand_back(struct courier *c, uint64_t parcel)
+{
+	if (amqp_publisher_room(c->jobs) > 0)
+		settlements_add(
+		    c->settlements, parcel, SETTLE_NACKED, "the channel for replies is not open");
+	else
+		settlements_add(c->settlements, parcel, SETTLE_UNSENT, "no room");
+}
+
 int courier_parcel(struct courier *c, struct frame *f)
 {
 	struct msg_parcel parcel;
@@ -92,7 +104,7 @@ int courier_parcel(struct courier *c, struct frame *f)
 		return 0;
 	rc = publish(c, &parcel, &err);
 	if (rc == -EAGAIN) {
-		settlements_add(c->settlements, parcel.parcel, SETTLE_UNSENT, "no room");
+		hand_back(c, parcel.parcel);
 	} else if (rc < 0) {
 		log_error("cannot publish parcel %" PRIu64 " to '" SLICE_FMT "': %s", parcel.parcel,
 		    SLICE_ARG(parcel.destination), err.text);
