@@ -5,13 +5,17 @@
 
 #include "lib/base/clock.h"
 
+#define FIRST_MS 300 /* what is done sooner needs no bar */
 #define DRAW_MS 100
 #define BAR_COLUMNS 40
 #define TEXT_BYTES 400
 
 void progress_start(struct progress *p, bool no_color)
 {
-	*p = (struct progress){.screen = screen_of(STDERR_FILENO, no_color), .began_ms = clock_mono_ms()};
+	int64_t now_ms = clock_mono_ms();
+
+	*p = (struct progress){.screen = screen_of(STDERR_FILENO, no_color),
+	    .began_ms = now_ms, .drawn_ms = now_ms + FIRST_MS - DRAW_MS};
 }
 
 void progress_text(char *buf, size_t cap, size_t columns, uint64_t done, double part, int64_t passed_ms)

@@ -14,7 +14,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 python=/usr/bin/python3
 rabbitmq=$root/tests/lib/rabbitmq.py
-work='' skepd=''
+work='' broker='' skepd=''
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
 	bold=$'\e[1m' dim=$'\e[2m' red=$'\e[31m' plain=$'\e[0m'
@@ -22,6 +22,7 @@ else
 	bold='' dim='' red='' plain=''
 fi
 
+unset AMQP_URL
 skep() { "$root/build/bin/skep" -c "$work/skep.conf" "$@"; }
 title() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 say() { printf '  %s\n' "$*"; }
@@ -35,22 +36,30 @@ fail() {
 	exit 1
 }
 
-# Runs on every way out. skepd ends first, so that its workers leave the broker in order.
+# Runs on every way out. skepd ends first, so that its workers leave the broker in order. A broker that is not up
+# yet has nothing to put in order.
 cleanup() {
 	trap '' INT TERM HUP
 	if [ -n "$skepd" ] && kill "$skepd" 2>/dev/null; then
 		wait "$skepd" || true
 	fi
-	[ ! -e "$work/rabbitmq" ] || "$python" "$rabbitmq" stop "$work/rabbitmq" 2>/dev/null || true
+	if [ -n "$broker" ] && kill -s "$([ -n "${AMQP_URL:-}" ] && echo TERM || echo KILL)" "$broker" 2>/dev/null; then
+		wait "$broker" 2>/dev/null || true
+	fi
 	[ -z "$work" ] || rm -rf "$work"
 }
 
+# In a session of its own, as skepd: Ctrl-C is for this script, which then ends the others in order.
 start_broker() {
-	local began told
+	local began
 	began=$(now)
 	printf '  RabbitMQ, of its own, in a temporary directory ... '
-	told=$("$python" "$rabbitmq" start "$work/rabbitmq" --owner $$) || fail "RabbitMQ did not start"
-	AMQP_URL=$(sed -n 's/^AMQP_URL=//p' <<<"$told")
+	setsid "$python" "$rabbitmq" keep "$work/rabbitmq" --owner $$ >"$work/broker" 2>&1 &
+	broker=$!
+	until AMQP_URL=$(sed -n 's/^AMQP_URL=//p' "$work/broker") && [ -n "$AMQP_URL" ]; do
+		kill -0 "$broker" 2>/dev/null || fail "RabbitMQ did not start: $(cat "$work/broker")"
+		sleep 0.1
+	done
 	export AMQP_URL
 	printf 'up after %s s\n' "$(since "$began")"
 }
@@ -66,7 +75,7 @@ start_skepd() {
 	printf '  skepd, with 4 workers on a quorum and a classic queue ... '
 	sed -e "s|@WORK@|$work|g" -e "s|@HERE@|$here|g" -e "s|@AMQP_URL@|$AMQP_URL|g" \
 		"$here/skep.conf.in" >"$work/skep.conf"
-	setpriv --pdeathsig TERM "$root/build/bin/skepd" -c "$work/skep.conf" 2>"$work/skepd.log" &
+	setsid setpriv --pdeathsig TERM "$root/build/bin/skepd" -c "$work/skep.conf" 2>"$work/skepd.log" &
 	skepd=$!
 	for _ in {1..200}; do
 		if is_up; then
@@ -95,13 +104,17 @@ take() {
 
 row() { printf '  %3d %-22s %s%s%s\n' "$1" "$2" "$dim" "$3" "$plain"; }
 
+submit_lines() {
+	skep submit "$@" --lines <"$work/batch" >>"$work/ids" 2>"$work/errors" || fail "$(cat "$work/errors")"
+}
+
 submit_all() {
+	row $FLAKY "that fail at first" "find ... | skep submit flaky --lines --queue demo.hash"
+	take $FLAKY
+	submit_lines flaky --queue demo.hash
 	row $HASHED "files to hash" "find ... | skep submit hash --lines"
 	take $HASHED
-	skep submit hash --lines <"$work/batch" >"$work/ids"
-	row $FLAKY "that fail at first" "... | skep submit flaky --lines --queue demo.hash"
-	take $FLAKY
-	skep submit flaky --lines --queue demo.hash <"$work/batch" >>"$work/ids"
+	submit_lines hash
 	row 1 "that cannot be done" "skep submit hash /no/such/file"
 	dead=$(skep submit hash /no/such/file)
 	row $COUNTED "files to count" "examples/python/enqueue.py (pika): one basic.publish each"
@@ -165,13 +178,15 @@ show_more() {
 		return
 	fi
 	say "It runs on. In another terminal:"
-	for line in "list --state dead" "list --type flaky" "status $(sed -n "$((HASHED + 1))p" "$work/ids")" \
-		"submit count --wait /etc/services" "retry --dead" queues pools help; do
-		say "  $root/build/bin/skep -c $work/skep.conf $line"
+	say ""
+	say "export SKEP_SOCKET=$work/run/skep.sock AMQP_URL=$AMQP_URL PATH=$root/build/bin:\$PATH"
+	for line in "list --state dead" "list --type flaky" "status $(head -n 1 "$work/ids")" "retry --dead" \
+		"submit count --wait /etc/services" queues pools help; do
+		say "skep $line"
 	done
-	say "  curl --unix-socket $work/run/skep.sock http://skep/v1/queues"
-	say "  AMQP_URL=$AMQP_URL $root/examples/shell/enqueue.sh demo.hash /etc/services"
-	say "  less $work/skepd.log $work/skep.conf"
+	say "curl --unix-socket \$SKEP_SOCKET http://skep/v1/queues"
+	say "$root/examples/shell/enqueue.sh demo.hash /etc/services"
+	say "less $work/skepd.log $work/skep.conf"
 	printf '\n  Enter ends it. '
 	read -r || true
 }
