@@ -86,11 +86,11 @@ static int on_link_frame(void *arg, struct frame *f)
 
 /* --- the broker ------------------------------------------------------------------------------------ */
 
+/* The connection's notices say that it is up, and who blocks it. */
 static void on_conn_up(void *arg)
 {
 	OBJ(struct courier, c, arg, COURIER_MAGIC);
 
-	log_info("connected to the broker");
 	c->p->slot->connected = true;
 	process_board_changed(c->p);
 }
@@ -115,8 +115,6 @@ static void on_conn_blocked(void *arg, bool blocked)
 		loop_timer_set(&c->blocked_too_long, BLOCKED_ALERT_MS);
 	else
 		loop_timer_stop(&c->blocked_too_long);
-	log_info(blocked ? "the broker blocks publishers; parcels wait in the store"
-			 : "the broker takes messages again");
 }
 
 static void on_blocked_too_long(struct loop_timer *t)
