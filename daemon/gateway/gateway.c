@@ -5,14 +5,19 @@
 
 #include "daemon/gateway/checks.h"
 
+/* A job may have been named by a stranger's message, as only AMQP would have it: it must be found all the
+ * same, so that it can be cancelled. */
 int gateway_job_name(struct http_request *r, struct job_name *ret)
 {
 	const struct target *t = http_target(r);
 	struct job_name name = {target_param(t, "queue"), routes_job_id(t)};
 	struct err err = {0};
 
-	if (checks_name("id", name.id, &err) < 0 ||
-	    (name.queue.p && checks_name("queue", name.queue, &err) < 0)) {
+	if (name.id.n == 0 || name.id.n > JOB_ID_BYTES)
+		err_set(&err, -EINVAL, "'id' must be 1 to %d bytes", JOB_ID_BYTES);
+	else if (name.queue.p)
+		checks_name("queue", name.queue, &err);
+	if (err.code < 0) {
 		http_error(r, 400, "%s", err.text);
 		return -EINVAL;
 	}
