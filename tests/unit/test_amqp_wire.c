@@ -48,6 +48,7 @@ static void next_frame(amqp_frame_t *f, size_t piece)
 
 static int setup(void **state)
 {
+	amqp_channel_open_t open = {0};
 	amqp_frame_t f;
 
 	(void)state;
@@ -57,7 +58,11 @@ static int setup(void **state)
 	buf_clear(&out.out);
 	wire_open(&in);
 	/* As in life: frames are small until the connection is tuned. */
+	wire_method(&out, 1, AMQP_CHANNEL_OPEN_METHOD, &open);
 	wire_heartbeat(&out);
+	next_frame(&f, 1);
+	assert_int_equal(f.payload.method.id, AMQP_CHANNEL_OPEN_METHOD);
+	wire_release(&in, &f);
 	next_frame(&f, 1);
 	assert_int_equal(f.frame_type, AMQP_FRAME_HEARTBEAT);
 	wire_tune(&in, 10, WIRE_FRAME_MAX);
