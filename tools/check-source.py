@@ -157,7 +157,8 @@ def check_includes(tree: Tree) -> Iterator[Complaint]:
 def check_guards(tree: Tree) -> Iterator[Complaint]:
     for path, lines in tree.ending(".h"):
         name = re.sub(r"^(lib|include/skep)/", "", path)
-        words = [re.sub(r"\W", "_", name).upper(), re.sub(r"\W", "_", name.removeprefix("daemon/")).upper()]
+        names = [name, name.removeprefix("daemon/"), re.sub(r"^tests/\w+/", "tests/", name)]
+        words = [re.sub(r"\W", "_", name).upper() for name in names]
         if not any(f"#ifndef SKEP_{word}" in lines and f"#define SKEP_{word}" in lines for word in words):
             yield path, 1, f"its guard is to be SKEP_{words[0]}"
 
