@@ -17,6 +17,7 @@
 
 #define WORKER_MAGIC 0x776f726bu
 #define HURRY_MS 2000
+#define CANCEL_MS 2000 /* a broker that does not confirm the end of consumption by then is left */
 
 struct worker {
 	unsigned magic;
@@ -26,9 +27,9 @@ struct worker {
 	struct consume *consume;
 	struct store_link *link;
 	struct loop_hook turn;
-	struct loop_timer hurry;
+	struct loop_timer hurry, cancel;
 	bool welcome; /* by a store, at least once */
-	bool quiet;   /* nothing is delivered any more */
+	bool quiet;   /* nothing is delivered any more, or it would be handed back at once */
 	bool closing;
 	char node[256];
 };
@@ -124,6 +125,11 @@ static void on_stopped(void *arg)
 	leave_if_done(w);
 }
 
+static void on_unconfirmed(struct loop_timer *t)
+{
+	on_stopped(t->arg);
+}
+
 static void on_closed(void *arg)
 {
 	OBJ(struct worker, w, arg, WORKER_MAGIC);
@@ -185,6 +191,7 @@ static void worker_before_hub(struct process *p)
 	p->role = w;
 	loop_hook_add(p->loop, &w->turn, on_turn, w);
 	loop_timer_init(&w->hurry, p->loop, on_hurry, w);
+	loop_timer_init(&w->cancel, p->loop, on_unconfirmed, w);
 }
 
 static void name_node(struct worker *w)
@@ -236,6 +243,8 @@ static void worker_stop(struct process *p, bool hurry, int64_t within_ms)
 		loop_timer_set(&w->hurry, HURRY_MS);
 	dispatch_stop(w->dispatch, hurry, within_ms);
 	consume_stop(w->consume);
+	if (!w->quiet)
+		loop_timer_set(&w->cancel, CANCEL_MS);
 	leave_if_done(w);
 }
 
