@@ -90,6 +90,14 @@ static int take_lock(struct db *db, const char *path, struct err *err)
 	return 0;
 }
 
+/* Jobs may hold anything: nobody else is to read them. SQLite gives its other files the mode of this one. */
+static int make_private(const char *path, struct err *err)
+{
+	auto_fd int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	return fd < 0 ? err_sys(err, errno, "cannot open it") : 0;
+}
+
 static int user_version(struct db *db, int *ret, struct err *err)
 {
 	sqlite3_stmt *s = NULL;
@@ -198,6 +206,8 @@ int db_open(const char *path, enum db_mode mode, struct db **ret, struct err *er
 	flags |= mode == DB_WRITER ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
 	db->lock = -1;
 	rc = mode == DB_WRITER ? take_lock(db, path, err) : 0;
+	if (rc == 0 && mode == DB_WRITER)
+		rc = make_private(path, err);
 	if (rc == 0) {
 		rc = sqlite3_open_v2(path, &db->sqlite, flags, NULL);
 		rc = rc == SQLITE_OK ? sqlite3_busy_timeout(db->sqlite, DB_BUSY_MS) : fail(db->sqlite, rc, err);

@@ -238,6 +238,21 @@ static void test_durable_settings(void **state)
 	db_close(db);
 }
 
+static void test_nobody_else_may_read_it(void **state)
+{
+	struct place *p = *state;
+	struct db *db = open_db(p, DB_WRITER);
+	char wal[80];
+	struct stat st;
+
+	assert_int_equal(stat(p->path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	snprintf(wal, sizeof wal, "%s-wal", p->path);
+	assert_int_equal(stat(wal, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	db_close(db);
+}
+
 static void test_disk_free(void **state)
 {
 	struct place *p = *state;
@@ -260,6 +275,7 @@ int main(void)
 	    TEST(test_schema_is_kept_and_newer_is_refused),
 	    TEST(test_garbage_is_not_a_database),
 	    TEST(test_durable_settings),
+	    TEST(test_nobody_else_may_read_it),
 	    TEST(test_disk_free),
 	};
 
