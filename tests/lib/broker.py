@@ -1,15 +1,31 @@
 # SPDX-License-Identifier: MIT
 """A vhost of a private RabbitMQ as other applications see it: pika, no library of ours."""
 
+import struct
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
 import pika
+import pika.data
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from rabbitmq import Rabbit
 from waiting import wait_until
+
+
+# Doubles are the one kind of header value that pika cannot write.
+_encode_value = pika.data.encode_value
+
+
+def _encode_value_or_double(pieces: list[bytes], value: Any) -> int:
+    if isinstance(value, float):
+        pieces.append(struct.pack(">cd", b"d", value))
+        return 9
+    return _encode_value(pieces, value)
+
+
+pika.data.encode_value = _encode_value_or_double
 
 
 class Broker:
@@ -58,16 +74,9 @@ class Broker:
         self.channel().basic_publish("", queue, body, mandatory=True)
 
     def publish_many(self, queue: str, jobs: list[tuple[str, str]], body: bytes = b"x") -> None:
-        """(id, type) pairs, without waiting for each confirm; the last one confirms them all."""
-        connection = self.connect()
-        channel = connection.channel()
-        channel.tx_select()
+        """(id, type) pairs, each confirmed."""
         for job_id, job_type in jobs:
-            channel.basic_publish(
-                "", queue, body, pika.BasicProperties(message_id=job_id, type=job_type, delivery_mode=2)
-            )
-        channel.tx_commit()
-        connection.close()
+            self.publish(queue, body, message_id=job_id, type=job_type)
 
     # --- looking -------------------------------------------------------------------------------
 

@@ -207,11 +207,19 @@ class Rabbit:
     def start(self, wait: bool = True) -> "Rabbit":
         if self.epmd is None or self.epmd.poll() is not None:
             self.epmd = self._spawn(["epmd", "-port", str(self.epmd_port), "-address", "127.0.0.1"])
+        again = any((self.dir / "mnesia").iterdir())
         (self.dir / "pid").unlink(missing_ok=True)
         self.server = self._spawn([str(self.dir / "home/sbin/rabbitmq-server")])
-        if wait:
+        if wait or again:
             self.wait_ready()
+        if again:
+            self.elect_leaders()
         return self
+
+    def elect_leaders(self) -> None:
+        """A quorum queue of one member may stay leaderless for ever after a restart of its node
+        (rabbitmq-server issue 10070); no client is needed to see it, and this is the remedy named there."""
+        self.eval("[ra:trigger_election({Name, node()}) || {Name, follower} <- ets:tab2list(ra_state)], ok.")
 
     def _spawn(self, command: list[str]) -> subprocess.Popen:
         """A child that is killed when the thread that started it ends, in a session of its own so that

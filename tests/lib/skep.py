@@ -369,7 +369,7 @@ class Skep:
         data = input.encode() if isinstance(input, str) else input
         feed: dict[str, Any] = {"stdin": subprocess.DEVNULL} if data is None else {"input": data}
         done = subprocess.run(
-            [str(self.build / "skep"), "-c", str(self.config_path), *map(str, words)],
+            [*self.prefix, str(self.build / "skep"), "-c", str(self.config_path), *map(str, words)],
             env=self.full_environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -103,7 +103,7 @@ def test_headers_of_others_survive_a_retry(node: Skep, broker: Broker) -> None:
     node.handler("fails", 'touch "$DIR/ran"; exit 1', backoff="fixed 2s")
     node.start()
     node.wait_consuming("work")
-    headers = {"colour": "blue", "depth": 7, "nested": {"a": [1, "two", 3.5]}, "flag": True}
+    headers = {"colour": "blue", "depth": 7, "nested": {"a": [1, "two"]}, "flag": True}
     broker.publish(
         "work", b"\x00bin\xff", type="fails", message_id="h1", content_type="image/png", correlation_id="c1",
         reply_to="nowhere", app_id="shop", headers=headers | {"x-death": [], "job-retries": "4"},
