@@ -26,14 +26,15 @@ struct broker {
 	size_t piece; /* bytes written per turn; 0: all */
 	bool mute;    /* answers nothing */
 	uint16_t heartbeat_s;
-	uint64_t body_left; /* of the message that is being published */
 	/* True if it has dealt with the method itself. */
 	bool (*hook)(struct broker *b, uint16_t channel, const amqp_method_t *m);
+	/* A published message's header, which says how large it is. NULL: not looked at. */
+	void (*header)(struct broker *b, uint16_t channel, uint64_t body_bytes);
 };
 
-static void broker_note(struct broker *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
+static inline void broker_note(struct broker *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-static void broker_note(struct broker *b, const char *fmt, ...)
+static inline void broker_note(struct broker *b, const char *fmt, ...)
 {
 	char text[300];
 	va_list ap;
@@ -45,7 +46,7 @@ static void broker_note(struct broker *b, const char *fmt, ...)
 }
 
 /* What was noted since the last call. */
-static const char *broker_log(struct broker *b)
+static inline const char *broker_log(struct broker *b)
 {
 	static char text[4096];
 
@@ -54,17 +55,17 @@ static const char *broker_log(struct broker *b)
 	return text;
 }
 
-static void broker_send(struct broker *b, uint16_t channel, amqp_method_number_t id, void *decoded)
+static inline void broker_send(struct broker *b, uint16_t channel, amqp_method_number_t id, void *decoded)
 {
 	wire_method(&b->wire, channel, id, decoded);
 }
 
-static void broker_raw(struct broker *b, const void *bytes, size_t n)
+static inline void broker_raw(struct broker *b, const void *bytes, size_t n)
 {
 	buf_add(&b->wire.out, bytes, n);
 }
 
-static void broker_frame(struct broker *b, uint8_t type, uint16_t channel, const void *payload, size_t n)
+static inline void broker_frame(struct broker *b, uint8_t type, uint16_t channel, const void *payload, size_t n)
 {
 	const uint8_t head[7] = {type, (uint8_t)(channel >> 8), (uint8_t)channel, (uint8_t)(n >> 24),
 	    (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n};
@@ -75,7 +76,7 @@ static void broker_frame(struct broker *b, uint8_t type, uint16_t channel, const
 }
 
 /* A content header without properties but `headers` (NULL: none). */
-static void broker_header(struct broker *b, uint16_t channel, uint64_t body_bytes,
+static inline void broker_header(struct broker *b, uint16_t channel, uint64_t body_bytes,
     const amqp_table_t *headers)
 {
 	uint8_t p[1024] = {0, AMQP_BASIC_CLASS};
@@ -95,12 +96,12 @@ static void broker_header(struct broker *b, uint16_t channel, uint64_t body_byte
 	broker_frame(b, AMQP_FRAME_HEADER, channel, p, 12 + (size_t)n);
 }
 
-static void broker_body(struct broker *b, uint16_t channel, const void *bytes, size_t n)
+static inline void broker_body(struct broker *b, uint16_t channel, const void *bytes, size_t n)
 {
 	broker_frame(b, AMQP_FRAME_BODY, channel, bytes, n);
 }
 
-static void broker_deliver_method(struct broker *b, uint16_t channel, uint64_t tag)
+static inline void broker_deliver_method(struct broker *b, uint16_t channel, uint64_t tag)
 {
 	amqp_basic_deliver_t d = {.consumer_tag = wire_str("any"), .delivery_tag = tag,
 	    .routing_key = wire_str("mail")};
@@ -109,7 +110,7 @@ static void broker_deliver_method(struct broker *b, uint16_t channel, uint64_t t
 }
 
 /* A whole message in body frames of at most `frame` bytes. */
-static void broker_deliver(struct broker *b, uint16_t channel, uint64_t tag, const char *body,
+static inline void broker_deliver(struct broker *b, uint16_t channel, uint64_t tag, const char *body,
     size_t n, size_t frame)
 {
 	broker_deliver_method(b, channel, tag);
@@ -118,14 +119,14 @@ static void broker_deliver(struct broker *b, uint16_t channel, uint64_t tag, con
 		broker_body(b, channel, body + at, n - at < frame ? n - at : frame);
 }
 
-static void broker_close_channel(struct broker *b, uint16_t channel, uint16_t code, const char *text)
+static inline void broker_close_channel(struct broker *b, uint16_t channel, uint16_t code, const char *text)
 {
 	amqp_channel_close_t close = {.reply_code = code, .reply_text = wire_str(text)};
 
 	broker_send(b, channel, AMQP_CHANNEL_CLOSE_METHOD, &close);
 }
 
-static void broker_drop(struct broker *b)
+static inline void broker_drop(struct broker *b)
 {
 	if (b->fd < 0)
 		return;
@@ -136,7 +137,7 @@ static void broker_drop(struct broker *b)
 
 /* --- answers -------------------------------------------------------------------------------------- */
 
-static void broker_answer(struct broker *b, uint16_t channel, const amqp_method_t *m)
+static inline void broker_answer(struct broker *b, uint16_t channel, const amqp_method_t *m)
 {
 	amqp_connection_tune_t tune = {.channel_max = 100, .frame_max = 131072,
 	    .heartbeat = b->heartbeat_s};
@@ -171,11 +172,13 @@ static void broker_answer(struct broker *b, uint16_t channel, const amqp_method_
 	}
 }
 
-static void broker_take(struct broker *b, const amqp_frame_t *f)
+static inline void broker_take(struct broker *b, const amqp_frame_t *f)
 {
 	const amqp_method_t *m = &f->payload.method;
 	const amqp_basic_ack_t *ack = m->decoded;
 
+	if (f->frame_type == AMQP_FRAME_HEADER && b->header)
+		b->header(b, f->channel, f->payload.properties.body_size);
 	if (f->frame_type != AMQP_FRAME_METHOD)
 		return;
 	if (m->id == AMQP_BASIC_ACK_METHOD)
@@ -192,7 +195,7 @@ static void broker_take(struct broker *b, const amqp_frame_t *f)
 
 /* --- bytes ---------------------------------------------------------------------------------------- */
 
-static void broker_greet(struct broker *b)
+static inline void broker_greet(struct broker *b)
 {
 	amqp_connection_start_t start = {.version_minor = 9, .mechanisms = wire_str("AMQPLAIN PLAIN"),
 	    .locales = wire_str("en_US")};
@@ -203,7 +206,7 @@ static void broker_greet(struct broker *b)
 		broker_send(b, 0, AMQP_CONNECTION_START_METHOD, &start);
 }
 
-static void broker_read(struct loop_io *io, unsigned events UNUSED)
+static inline void broker_read(struct loop_io *io, unsigned events UNUSED)
 {
 	struct broker *b = io->arg;
 	struct slice room = wire_room(&b->wire);
@@ -227,7 +230,7 @@ static void broker_read(struct loop_io *io, unsigned events UNUSED)
 		BUG("the client sent nonsense: %s", err.text);
 }
 
-static void broker_write(struct loop_hook *hook)
+static inline void broker_write(struct loop_hook *hook)
 {
 	struct broker *b = hook->arg;
 	size_t n = b->fd < 0 ? 0 : buf_size(&b->wire.out);
@@ -246,7 +249,7 @@ static void broker_write(struct loop_hook *hook)
 		loop_again(b->loop);
 }
 
-static void broker_accept(struct loop_io *io, unsigned events UNUSED)
+static inline void broker_accept(struct loop_io *io, unsigned events UNUSED)
 {
 	struct broker *b = io->arg;
 	int one = 1;
@@ -262,7 +265,7 @@ static void broker_accept(struct loop_io *io, unsigned events UNUSED)
 	loop_io_set(&b->io, LOOP_READ);
 }
 
-static void broker_open(struct broker *b, struct loop *loop)
+static inline void broker_open(struct broker *b, struct loop *loop)
 {
 	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t n = sizeof sa;
@@ -280,7 +283,7 @@ static void broker_open(struct broker *b, struct loop *loop)
 	loop_hook_add(loop, &b->turn, broker_write, b);
 }
 
-static void broker_free(struct broker *b)
+static inline void broker_free(struct broker *b)
 {
 	broker_drop(b);
 	loop_io_stop(&b->accept_io);
