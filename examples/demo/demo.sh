@@ -141,7 +141,7 @@ bar() { # part whole
 }
 
 watch_work() {
-	local finished dead_now retrying running deadline=$((SECONDS + 90)) shown=
+	local finished dead_now retrying running deadline=$((SECONDS + 180)) shown=
 	while :; do
 		read -r finished dead_now retrying running < <(count_states)
 		if [ -t 1 ]; then
@@ -152,7 +152,7 @@ watch_work() {
 			shown=$finished
 		fi
 		[ $((finished + dead_now)) -lt $JOBS ] || break
-		[ $SECONDS -lt $deadline ] || fail "the jobs are not over after 90 s"
+		[ $SECONDS -lt $deadline ] || fail "the jobs are not over after 180 s"
 		kill -0 "$skepd" 2>/dev/null || fail "skepd ended"
 		sleep 0.3
 	done
