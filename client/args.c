@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * getopt_long does the reading, twice: up to the command's name with the global options, then the rest
- * with those of the command too.
+ * getopt_long does the reading, twice: up to the command's name with the global options, then the
+ * rest with those of the command too.
  */
 #include "client/args.h"
 
@@ -16,12 +16,21 @@
 #define GLOBAL 0
 
 #define TEXT_OPTION(on, char_, name_, field, arg_, values_, help_)                                 \
-	{.commands = (on), .letter = (char_), .name = (name_), .argument = (arg_),                 \
-	 .values = (values_), .help = (help_), .offset = offsetof(struct args, field),             \
-	 .global = (on) == GLOBAL},
+	{.commands = (on),                                                                         \
+	    .letter = (char_),                                                                     \
+	    .name = (name_),                                                                       \
+	    .argument = (arg_),                                                                    \
+	    .values = (values_),                                                                   \
+	    .help = (help_),                                                                       \
+	    .offset = offsetof(struct args, field),                                                \
+	    .global = (on) == GLOBAL},
 #define FLAG_OPTION(on, char_, name_, field, help_)                                                \
-	{.commands = (on), .letter = (char_), .name = (name_), .help = (help_),                    \
-	 .offset = offsetof(struct args, field), .global = (on) == GLOBAL},
+	{.commands = (on),                                                                         \
+	    .letter = (char_),                                                                     \
+	    .name = (name_),                                                                       \
+	    .help = (help_),                                                                       \
+	    .offset = offsetof(struct args, field),                                                \
+	    .global = (on) == GLOBAL},
 const struct option_row args_options[] = {
 #include "client/commands.def"
 };
@@ -76,8 +85,8 @@ static int read_options(struct args *args, int command, int argc, char **argv, s
 
 		if (!row->global && (command < 0 || !(row->commands >> command & 1)))
 			continue;
-		longs[n++] = (struct option){row->name, row->argument ? required_argument : no_argument,
-		    NULL, ROW_BASE + (int)i};
+		longs[n++] = (struct option){row->name,
+		    row->argument ? required_argument : no_argument, NULL, ROW_BASE + (int)i};
 		if (row->letter)
 			*s++ = (char)row->letter;
 		if (row->letter && row->argument)
@@ -97,8 +106,8 @@ static int read_options(struct args *args, int command, int argc, char **argv, s
 	return 0;
 }
 
-static int read_number(const char *text, const char *option, int64_t least, int64_t most, int64_t *ret,
-    struct err *err)
+static int read_number(const char *text, const char *option, int64_t least, int64_t most,
+    int64_t *ret, struct err *err)
 {
 	char *end;
 	long long value;
@@ -109,8 +118,8 @@ static int read_number(const char *text, const char *option, int64_t least, int6
 	errno = 0;
 	value = strtoll(text, &end, 10);
 	if (!*text || *end || errno || value < least || value > most)
-		return err_set(err, -EINVAL, "%s wants a whole number from %lld to %lld, not '%s'", option,
-		    (long long)least, (long long)most, text);
+		return err_set(err, -EINVAL, "%s wants a whole number from %lld to %lld, not '%s'",
+		    option, (long long)least, (long long)most, text);
 	*ret = value;
 	return 0;
 }
@@ -118,8 +127,8 @@ static int read_number(const char *text, const char *option, int64_t least, int6
 static int read_duration(const char *text, const char *option, int64_t *ret_ms, struct err *err)
 {
 	if (text && clock_parse_duration(slice_str(text), ret_ms) < 0)
-		return err_set(err, -EINVAL, "%s wants a duration such as 250ms, 10s, 5m, 1h or 7d, not '%s'",
-		    option, text);
+		return err_set(err, -EINVAL,
+		    "%s wants a duration such as 250ms, 10s, 5m, 1h or 7d, not '%s'", option, text);
 	return 0;
 }
 
@@ -130,8 +139,8 @@ static int read_time(const char *text, const char *option, bool or_duration, str
 	if (!text || clock_parse(slice_str(text), &unused) == 0 ||
 	    (or_duration && clock_parse_duration(slice_str(text), &unused) == 0))
 		return 0;
-	return err_set(err, -EINVAL, "%s wants a time such as 2026-11-23T19:12:03Z%s, not '%s'", option,
-	    or_duration ? ", or a duration such as 10m" : "", text);
+	return err_set(err, -EINVAL, "%s wants a time such as 2026-11-23T19:12:03Z%s, not '%s'",
+	    option, or_duration ? ", or a duration such as 10m" : "", text);
 }
 
 static int check_values(struct args *a, struct err *err)
@@ -173,11 +182,13 @@ static int check_count(const struct args *a, struct err *err)
 	if (a->nwords < c->least)
 		return err_set(err, -EINVAL, "%s needs %s", c->name, c->arguments);
 	if (a->nwords > c->most)
-		return err_set(err, -EINVAL, "%s: unexpected argument '%s'", c->name, a->words[c->most]);
+		return err_set(
+		    err, -EINVAL, "%s: unexpected argument '%s'", c->name, a->words[c->most]);
 	return 0;
 }
 
-int args_parse(struct args *ret, const struct command *commands, int argc, char **argv, struct err *err)
+int args_parse(
+    struct args *ret, const struct command *commands, int argc, char **argv, struct err *err)
 {
 	int at, rc;
 

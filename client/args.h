@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command line, read by the rows of commands.def. Checks here what needs no server: that options
- * exist and belong to the command, the number of arguments, numbers, durations, times, states.
+ * The command line, read by the rows of commands.def. Checks here what needs no server: that
+ * options exist and belong to the command, the number of arguments, numbers, durations, times,
+ * states.
  */
 #ifndef SKEP_CLIENT_ARGS_H
 #define SKEP_CLIENT_ARGS_H
@@ -11,12 +12,12 @@
 /* What `skep` exits with: the codes of sysexits.h beyond 0 and 1. */
 enum cli_exit {
 	CLI_OK = 0,
-	CLI_FAILED = 1,       /* the job failed, is not known, or the request was refused */
-	CLI_USAGE = 64,       /* EX_USAGE */
+	CLI_FAILED = 1,	      /* the job failed, is not known, or the request was refused */
+	CLI_USAGE = 64,	      /* EX_USAGE */
 	CLI_NO_INPUT = 66,    /* EX_NOINPUT: a file cannot be read */
 	CLI_UNAVAILABLE = 69, /* EX_UNAVAILABLE: nothing answers on the socket */
-	CLI_IO = 74,          /* EX_IOERR: standard output cannot be written */
-	CLI_LATER = 75,       /* EX_TEMPFAIL: not over yet, or skepd cannot take it now */
+	CLI_IO = 74,	      /* EX_IOERR: standard output cannot be written */
+	CLI_LATER = 75,	      /* EX_TEMPFAIL: not over yet, or skepd cannot take it now */
 	CLI_CONFIG = 78,      /* EX_CONFIG: the configuration file cannot be read */
 };
 
@@ -49,7 +50,7 @@ struct option_row {
 
 struct args {
 	const struct command *command; /* NULL if none was named */
-	char **words;                  /* its arguments, of argv */
+	char **words;		       /* its arguments, of argv */
 	int nwords;
 #define TEXT_OPTION(commands, letter, name, field, ...) const char *field;
 #define FLAG_OPTION(commands, letter, name, field, ...) bool field;
@@ -61,9 +62,10 @@ struct args {
 extern const struct option_row args_options[];
 extern const size_t args_noptions;
 
-/* Reads argv, whose words may be put in another order. -EINVAL with what is wrong in `err`; `ret` then
- * still names the command, if one was found. */
-int args_parse(struct args *ret, const struct command *commands, int argc, char **argv, struct err *err);
+/* Reads argv, whose words may be put in another order. -EINVAL with what is wrong in `err`; `ret`
+ * then still names the command, if one was found. */
+int args_parse(
+    struct args *ret, const struct command *commands, int argc, char **argv, struct err *err);
 
 const struct command *args_command(const struct command *commands, const char *name);
 

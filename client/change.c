@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Each job is one request. `retry --dead` lists dead jobs and retries them, page by page, until none is left
- * that was dead when it began: those that die again meanwhile are not taken twice, and a page on which
- * nothing could be retried ends it.
+ * Each job is one request. `retry --dead` lists dead jobs and retries them, page by page, until
+ * none is left that was dead when it began: those that die again meanwhile are not taken twice, and
+ * a page on which nothing could be retried ends it.
  */
 #include "client/change.h"
 
@@ -19,7 +19,8 @@ static int change_one(struct cli *cli, const char *id, const char *tail, struct 
 	struct json *answer = NULL;
 	int code = CLI_OK;
 
-	/* Not repeated by itself: after a lost answer a job that was queued again may be over already. */
+	/* Not repeated by itself: after a lost answer a job that was queued again may be over
+	 * already. */
 	if (cli_call(cli, &call, false, &code))
 		answer = cli_json(&call, id, &code);
 	http_call_free(&call);
@@ -77,7 +78,8 @@ int change_retry(struct cli *cli)
 	int code = CLI_OK;
 
 	if (cli->args.dead == (cli->args.nwords > 0) || (cli->args.type && !cli->args.dead)) {
-		cli_complain("retry needs either ids, or --dead with or without --type and --queue");
+		cli_complain(
+		    "retry needs either ids, or --dead with or without --type and --queue");
 		json_free(answers);
 		return CLI_USAGE;
 	}

@@ -85,7 +85,8 @@ bool cli_call(struct cli *cli, struct http_call *call, bool repeatable, int *ret
 	}
 	if (!call->err.code)
 		return true;
-	cli_complain("%s%s", call->err.text, call->err.code == -EACCES ? "" : "; is skepd running?");
+	cli_complain(
+	    "%s%s", call->err.text, call->err.code == -EACCES ? "" : "; is skepd running?");
 	*ret_exit = CLI_UNAVAILABLE;
 	return false;
 }

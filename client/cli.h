@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What every command of `skep` works with: its arguments, the screen, and requests to skepd. Commands return
- * an exit code of enum cli_exit; by then they have said on standard error what went wrong.
+ * What every command of `skep` works with: its arguments, the screen, and requests to skepd.
+ * Commands return an exit code of enum cli_exit; by then they have said on standard error what went
+ * wrong.
  */
 #ifndef SKEP_CLIENT_CLI_H
 #define SKEP_CLIENT_CLI_H
@@ -25,23 +26,25 @@ struct cli {
 
 void cli_free(struct cli *cli);
 
-/* A line on standard error, behind "skep: "; what may come from jobs is made harmless for a terminal. */
+/* A line on standard error, behind "skep: "; what may come from jobs is made harmless for a
+ * terminal. */
 void cli_complain(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
 /* Finds the socket, once; false after a complaint, with the exit code in *ret_exit. */
 bool cli_connect(struct cli *cli, int *ret_exit);
 
-/* Should a call that failed be started again? True, after a short wait, when its connection broke or skepd
- * was not ready (503), until `deadline_ms` of clock_mono_ms(); nothing there at all is no reason to wait
- * unless something was there before (`seen`, kept by the caller from try to try). */
+/* Should a call that failed be started again? True, after a short wait, when its connection broke
+ * or skepd was not ready (503), until `deadline_ms` of clock_mono_ms(); nothing there at all is no
+ * reason to wait unless something was there before (`seen`, kept by the caller from try to try). */
 bool cli_again(const struct http_call *call, int64_t deadline_ms, bool *seen);
 
-/* One request, repeated as above when its meaning allows it (GET, or a submit with an id). True with any
- * answer of HTTP; false after a complaint, with the exit code in *ret_exit. Free the call in both cases. */
+/* One request, repeated as above when its meaning allows it (GET, or a submit with an id). True
+ * with any answer of HTTP; false after a complaint, with the exit code in *ret_exit. Free the call
+ * in both cases. */
 bool cli_call(struct cli *cli, struct http_call *call, bool repeatable, int *ret_exit);
 
-/* The answer's JSON. When the status is no 2xx or the text is not JSON: NULL after a complaint (behind
- * `about`, if any), with the exit code in *ret_exit. */
+/* The answer's JSON. When the status is no 2xx or the text is not JSON: NULL after a complaint
+ * (behind `about`, if any), with the exit code in *ret_exit. */
 struct json *cli_json(const struct http_call *call, const char *about, int *ret_exit);
 
 /* Complains about an answer that is an error, and gives the exit code for it. */

@@ -40,17 +40,18 @@ static void print_values(const struct option_row *row)
 
 static void print_bash(const struct cli *cli)
 {
-	printf("# bash completion for skep, printed by 'skep completion bash'\n"
-	       "_skep()\n{\n"
-	       "\tlocal word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command= i\n"
-	       "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
-	       "\t\tcase ${COMP_WORDS[i]} in\n"
-	       "\t\t-c | --config | --socket) ((i++)) ;;\n"
-	       "\t\t-*) ;;\n"
-	       "\t\t*) command=${COMP_WORDS[i]}; break ;;\n"
-	       "\t\tesac\n"
-	       "\tdone\n"
-	       "\tcase $before in\n");
+	printf(
+	    "# bash completion for skep, printed by 'skep completion bash'\n"
+	    "_skep()\n{\n"
+	    "\tlocal word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command= i\n"
+	    "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
+	    "\t\tcase ${COMP_WORDS[i]} in\n"
+	    "\t\t-c | --config | --socket) ((i++)) ;;\n"
+	    "\t\t-*) ;;\n"
+	    "\t\t*) command=${COMP_WORDS[i]}; break ;;\n"
+	    "\t\tesac\n"
+	    "\tdone\n"
+	    "\tcase $before in\n");
 	for (size_t i = 0; i < args_noptions; i++) {
 		if (args_options[i].argument)
 			print_values(&args_options[i]);

@@ -11,8 +11,8 @@ static const char codes[] =
     "66 input that cannot be read; 69 nothing answers on the socket; 74 output that cannot be written; "
     "75 not over yet, or skepd cannot take it now: try again; 78 configuration that cannot be read.";
 
-/* Prints text in lines of at most `columns`, each behind `indent` blanks but the first, which begins at
- * `at`. A newline in the text begins a paragraph. */
+/* Prints text in lines of at most `columns`, each behind `indent` blanks but the first, which
+ * begins at `at`. A newline in the text begins a paragraph. */
 static void print_wrapped(FILE *out, const char *text, size_t at, size_t indent, size_t columns)
 {
 	size_t column = at;
@@ -76,9 +76,11 @@ void help_overview(const struct command *commands, size_t columns, FILE *out)
 {
 	columns = text_width(columns);
 	fputs("usage: skep [-c FILE] [--socket PATH] [--json] [--no-color] COMMAND ...\n\n"
-	      "Submits jobs to skepd and shows what becomes of them.\n\n", out);
+	      "Submits jobs to skepd and shows what becomes of them.\n\n",
+	    out);
 	for (int i = 0; i < COMMAND_COUNT; i++)
-		fprintf(out, "  %-*s%s\n", COMMAND_INDENT - 2, commands[i].name, commands[i].summary);
+		fprintf(
+		    out, "  %-*s%s\n", COMMAND_INDENT - 2, commands[i].name, commands[i].summary);
 	fputc('\n', out);
 	for (size_t i = 0; i < args_noptions; i++) {
 		if (args_options[i].global)
@@ -89,7 +91,8 @@ void help_overview(const struct command *commands, size_t columns, FILE *out)
 	fputs("\nskep help COMMAND explains one.\n", out);
 }
 
-void help_explain(const struct command *commands, const struct command *c, size_t columns, FILE *out)
+void help_explain(
+    const struct command *commands, const struct command *c, size_t columns, FILE *out)
 {
 	unsigned id = (unsigned)(c - commands);
 
@@ -105,7 +108,8 @@ void help_explain(const struct command *commands, const struct command *c, size_
 	}
 }
 
-/* A paragraph of text as mdoc: a hyphen is a minus, nothing is a macro, a newline a new paragraph. */
+/* A paragraph of text as mdoc: a hyphen is a minus, nothing is a macro, a newline a new paragraph.
+ */
 static void print_mdoc(FILE *out, const char *text)
 {
 	for (const char *p = text; *p; p++) {
@@ -183,7 +187,8 @@ int help_command(struct cli *cli)
 	if (cli->args.nwords) {
 		c = args_command(cli->commands, cli->args.words[0]);
 		if (!c) {
-			cli_complain("unknown command '%s'; 'skep help' lists them", cli->args.words[0]);
+			cli_complain(
+			    "unknown command '%s'; 'skep help' lists them", cli->args.words[0]);
 			return CLI_USAGE;
 		}
 	}

@@ -79,7 +79,8 @@ void http_start(struct http *h, struct http_call *call)
 	if (strcmp(r->method, "POST") == 0) {
 		curl_easy_setopt(t->easy, CURLOPT_POST, 1L);
 		curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.n);
-		curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, r->body.n ? (const char *)r->body.p : "");
+		curl_easy_setopt(
+		    t->easy, CURLOPT_POSTFIELDS, r->body.n ? (const char *)r->body.p : "");
 		if (r->content_type)
 			add_header(t, "Content-Type", r->content_type);
 		/* curl would wait a second for leave to send a large body. */
@@ -102,9 +103,11 @@ static struct http_call *finish(struct http *h, CURL *easy, CURLcode code)
 	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &call->status);
 	curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_errno);
 	if (code == CURLE_COULDNT_CONNECT)
-		err_sys(&call->err, os_errno ? (int)os_errno : ECONNREFUSED, "nothing answers on '%s'", h->socket);
+		err_sys(&call->err, os_errno ? (int)os_errno : ECONNREFUSED,
+		    "nothing answers on '%s'", h->socket);
 	else if (code == CURLE_WRITE_ERROR)
-		err_set(&call->err, -EMSGSIZE, "the answer is larger than %lu bytes", REPLY_BYTES_MAX);
+		err_set(
+		    &call->err, -EMSGSIZE, "the answer is larger than %lu bytes", REPLY_BYTES_MAX);
 	else if (code != CURLE_OK)
 		err_set(&call->err, -ECONNRESET, "the connection to '%s' broke: %s", h->socket,
 		    curl_easy_strerror(code));
@@ -147,8 +150,8 @@ void http_encode(struct buf *out, struct slice text)
 
 	for (size_t i = 0; i < text.n; i++) {
 		uint8_t c = text.p[i];
-		bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-			     (c && strchr("-._~", c));
+		bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+			     (c >= '0' && c <= '9') || (c && strchr("-._~", c));
 
 		if (plain)
 			buf_add(out, &c, 1);

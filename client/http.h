@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * HTTP requests to one unix socket, several at a time, over libcurl (http.c is its only includer). What
- * goes wrong below HTTP is an err: -ENOENT, -ECONNREFUSED, -EACCES when nothing answers on the socket,
- * -ECONNRESET when the connection broke before the answer was complete.
+ * HTTP requests to one unix socket, several at a time, over libcurl (http.c is its only includer).
+ * What goes wrong below HTTP is an err: -ENOENT, -ECONNREFUSED, -EACCES when nothing answers on the
+ * socket, -ECONNRESET when the connection broke before the answer was complete.
  */
 #ifndef SKEP_CLIENT_HTTP_H
 #define SKEP_CLIENT_HTTP_H
@@ -13,26 +13,26 @@
 struct http;
 
 struct http_request {
-	const char *method;       /* "GET" or "POST" */
-	const char *path;         /* with the query, encoded */
+	const char *method;	  /* "GET" or "POST" */
+	const char *path;	  /* with the query, encoded */
 	const char *content_type; /* NULL: no body */
-	struct slice body;        /* borrowed until the call is done */
+	struct slice body;	  /* borrowed until the call is done */
 };
 
 struct http_call {
 	struct http_request request;
-	void *arg;       /* the caller's */
-	struct err err;  /* code 0 when there is an answer: */
-	long status;     /* of HTTP */
-	struct buf body; /* of the answer */
+	void *arg;			/* the caller's */
+	struct err err;			/* code 0 when there is an answer: */
+	long status;			/* of HTTP */
+	struct buf body;		/* of the answer */
 	struct http_transfer *transfer; /* private */
 };
 
 struct http *http_open(const char *socket_path);
 void http_close(struct http *h);
 
-/* Starts a call; request.path and request.content_type are borrowed too. A call that is done may be started
- * again. */
+/* Starts a call; request.path and request.content_type are borrowed too. A call that is done may be
+ * started again. */
 void http_start(struct http *h, struct http_call *call);
 
 /* Waits until any call is done and returns it; NULL when none is under way. */

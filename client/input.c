@@ -39,7 +39,8 @@ static int fill(struct input *in, bool wait, struct err *err)
 	ssize_t n;
 
 	if (!room)
-		return err_set(err, -EMSGSIZE, "a line is longer than %lu bytes", INPUT_LINE_BYTES_MAX);
+		return err_set(
+		    err, -EMSGSIZE, "a line is longer than %lu bytes", INPUT_LINE_BYTES_MAX);
 	if (!wait && poll(&p, 1, 0) == 0)
 		return -EAGAIN;
 	n = read(in->fd, room, READ_BYTES);
@@ -63,7 +64,8 @@ int input_line(struct input *in, bool wait, struct slice *ret_line, struct err *
 	for (;;) {
 		size_t size = buf_size(&in->buf);
 		uint8_t *head = size ? buf_head(&in->buf) : NULL;
-		uint8_t *nl = size > in->looked ? memchr(head + in->looked, '\n', size - in->looked) : NULL;
+		uint8_t *nl =
+		    size > in->looked ? memchr(head + in->looked, '\n', size - in->looked) : NULL;
 
 		if (nl)
 			return take(in, (size_t)(nl - head), (size_t)(nl - head) + 1, ret_line);

@@ -7,7 +7,7 @@
 #include "lib/base/clock.h"
 #include "lib/job/job.h"
 
-#define WAIT_MS 30000     /* of one request; repeated until the job is over */
+#define WAIT_MS 30000	  /* of one request; repeated until the job is over */
 #define WAIT_AGAIN_MS 200 /* if skepd answers sooner although the job is not over */
 #define LOGS_BYTES_MAX (64UL << 20)
 
@@ -31,7 +31,8 @@ static struct json *get_job(struct cli *cli, const char *id, int64_t wait_ms, in
 
 	if (wait_ms <= 0)
 		return cli_get(cli, path, ret_exit);
-	waiting = xasprintf("%s%cwait=%lldms", path, strchr(path, '?') ? '&' : '?', (long long)wait_ms);
+	waiting =
+	    xasprintf("%s%cwait=%lldms", path, strchr(path, '?') ? '&' : '?', (long long)wait_ms);
 	return cli_get(cli, waiting, ret_exit);
 }
 
@@ -64,7 +65,8 @@ static int report(struct cli *cli, const char *id, const struct json *job)
 		return CLI_LATER;
 	}
 	if (!is_done(job)) {
-		cli_complain("job %s is %s%s%s", id, state, error && *error ? ": " : "", error ? error : "");
+		cli_complain(
+		    "job %s is %s%s%s", id, state, error && *error ? ": " : "", error ? error : "");
 		return CLI_FAILED;
 	}
 	if (json_get_bool(job, "result_cut", &cut) && cut)

@@ -9,7 +9,8 @@ int inspect_status(struct cli *cli);
 int inspect_result(struct cli *cli);
 int inspect_logs(struct cli *cli);
 
-/* Waits until the job is over, or for --wait-timeout, and prints its result; the exit code says how it ended. */
+/* Waits until the job is over, or for --wait-timeout, and prints its result; the exit code says how
+ * it ended. */
 int inspect_wait(struct cli *cli, const char *id);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Lines become batches of NDJSON, a few of which are under way at a time. They are finished in order: the ring
- * below holds them, the oldest at `head`, and reading stops while it is full. A batch whose connection broke is sent
- * again as it is; the ids in it are ours, so what was accepted already is not submitted twice. A batch is sent
- * before it is full when the next line is not there yet, so that a slow producer's jobs do not wait for each other.
+ * Lines become batches of NDJSON, a few of which are under way at a time. They are finished in
+ * order: the ring below holds them, the oldest at `head`, and reading stops while it is full. A
+ * batch whose connection broke is sent again as it is; the ids in it are ours, so what was accepted
+ * already is not submitted twice. A batch is sent before it is full when the next line is not there
+ * yet, so that a slow producer's jobs do not wait for each other.
  */
 #include "client/lines.h"
 
@@ -18,7 +19,8 @@
 
 #define BATCH_JOBS 256
 #define BATCH_BYTES (1UL << 20) /* a batch that has reached this takes no further line */
-#define BATCH_BYTES_MAX (6 * INPUT_LINE_BYTES_MAX + 2 * BATCH_BYTES) /* the longest line, escaped */
+#define BATCH_BYTES_MAX (6 * INPUT_LINE_BYTES_MAX + 2 * BATCH_BYTES) /* the longest line, escaped  \
+								      */
 #define BATCHES 4
 #define COMPLAINTS_MAX 10
 
@@ -105,8 +107,8 @@ static void send_batch(struct lines *l, struct batch *b)
 {
 	b->deadline_ms = clock_mono_ms() + CLI_PATIENCE_MS;
 	b->call.arg = b;
-	b->call.request = (struct http_request){"POST", "/v1/jobs", "application/x-ndjson",
-	    buf_slice(&b->text)};
+	b->call.request =
+	    (struct http_request){"POST", "/v1/jobs", "application/x-ndjson", buf_slice(&b->text)};
 	http_start(l->cli->http, &b->call);
 	l->count++;
 }
@@ -132,7 +134,8 @@ static void take_answer(struct lines *l, struct batch *b, size_t i, struct slice
 	json_free(j);
 }
 
-/* What the oldest batch came to. One that failed as a whole ends it all: the next would fail as well. */
+/* What the oldest batch came to. One that failed as a whole ends it all: the next would fail as
+ * well. */
 static void finish(struct lines *l, struct batch *b)
 {
 	struct slice rest = buf_slice(&b->call.body);
@@ -228,8 +231,9 @@ int lines_submit(struct cli *cli)
 	run(&l);
 	progress_clear(&l.progress);
 	if (l.failed)
-		cli_complain("%llu of %llu jobs were accepted, %llu failed", (unsigned long long)l.accepted,
-		    (unsigned long long)l.read, (unsigned long long)l.failed);
+		cli_complain("%llu of %llu jobs were accepted, %llu failed",
+		    (unsigned long long)l.accepted, (unsigned long long)l.read,
+		    (unsigned long long)l.failed);
 	else if (l.progress.screen.columns)
 		fprintf(stderr, "%llu jobs submitted\n", (unsigned long long)l.accepted);
 	free(l.batches);

@@ -52,15 +52,21 @@ static void add_note(struct table *t, const struct json *job, int64_t now_ms)
 	else if (error && *error)
 		table_add(t, error, PAINT_NONE);
 	else
-		table_add(t, strcmp(state, "done") == 0 ? json_get_str(job, "result") : NULL, PAINT_DIM);
+		table_add(
+		    t, strcmp(state, "done") == 0 ? json_get_str(job, "result") : NULL, PAINT_DIM);
 }
 
 static void print_jobs(const struct cli *cli, const struct json *jobs)
 {
 	static const struct table_column columns[] = {
-		{"ID", .whole = true}, {"STATE", .whole = true}, {"TYPE"}, {"QUEUE", .spare = 3},
-		{"TRY", .right = true, .spare = 2}, {"CREATED", .right = true, .whole = true, .spare = 1},
-		{"TIME", .right = true, .spare = 4}, {"NOTE"},
+	    {"ID", .whole = true},
+	    {"STATE", .whole = true},
+	    {"TYPE"},
+	    {"QUEUE", .spare = 3},
+	    {"TRY", .right = true, .spare = 2},
+	    {"CREATED", .right = true, .whole = true, .spare = 1},
+	    {"TIME", .right = true, .spare = 4},
+	    {"NOTE"},
 	};
 	struct table *t = table_new(columns, ARRAY_SIZE(columns));
 	int64_t now_ms = clock_wall_ms();

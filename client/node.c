@@ -23,7 +23,8 @@ static void add_words(struct table *t, const struct json *array)
 	char text[WORDS_BYTES] = "";
 	size_t used = 0;
 
-	for (const struct json *word = json_first(array); word && used < sizeof text; word = json_next(word))
+	for (const struct json *word = json_first(array); word && used < sizeof text;
+	     word = json_next(word))
 		used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", used ? " " : "",
 		    json_str(word) ? json_str(word) : "");
 	table_add(t, text, PAINT_NONE);
@@ -46,9 +47,14 @@ static void add_condition(struct table *t, const struct json *queue)
 static void print_queues(const struct cli *cli, const struct json *queues)
 {
 	static const struct table_column columns[] = {
-		{"QUEUE"}, {"TYPE", .spare = 3}, {"HANDLER", .spare = 1}, {"READY", .right = true, .whole = true},
-		{"RUNNING", .right = true, .whole = true}, {"CONSUMERS", .right = true, .spare = 2},
-		{"POOLS", .spare = 4}, {"NOTE"},
+	    {"QUEUE"},
+	    {"TYPE", .spare = 3},
+	    {"HANDLER", .spare = 1},
+	    {"READY", .right = true, .whole = true},
+	    {"RUNNING", .right = true, .whole = true},
+	    {"CONSUMERS", .right = true, .spare = 2},
+	    {"POOLS", .spare = 4},
+	    {"NOTE"},
 	};
 	struct table *t = table_new(columns, ARRAY_SIZE(columns));
 
@@ -68,10 +74,17 @@ static void print_queues(const struct cli *cli, const struct json *queues)
 
 static void print_pools(const struct cli *cli, const struct json *pools)
 {
-	static const char *const numbers[] = {"wanted", "alive", "connected", "busy", "done", "failed"};
+	static const char *const numbers[] = {
+	    "wanted", "alive", "connected", "busy", "done", "failed"};
 	static const struct table_column columns[] = {
-		{"POOL"}, {"WANTED", .right = true}, {"ALIVE", .right = true}, {"CONNECTED", .right = true},
-		{"BUSY", .right = true}, {"DONE", .right = true}, {"FAILED", .right = true}, {"QUEUES"},
+	    {"POOL"},
+	    {"WANTED", .right = true},
+	    {"ALIVE", .right = true},
+	    {"CONNECTED", .right = true},
+	    {"BUSY", .right = true},
+	    {"DONE", .right = true},
+	    {"FAILED", .right = true},
+	    {"QUEUES"},
 	};
 	struct table *t = table_new(columns, ARRAY_SIZE(columns));
 
@@ -103,8 +116,13 @@ static void add_work(struct table *t, const struct json *run, int64_t now_ms)
 static void print_workers(const struct cli *cli, const struct json *pools)
 {
 	static const struct table_column columns[] = {
-		{"WORKER"}, {"PID", .right = true, .spare = 1}, {"STATE", .spare = 2}, {"JOB", .whole = true},
-		{"TYPE"}, {"FOR", .right = true, .whole = true}, {"PROGRESS"},
+	    {"WORKER"},
+	    {"PID", .right = true, .spare = 1},
+	    {"STATE", .spare = 2},
+	    {"JOB", .whole = true},
+	    {"TYPE"},
+	    {"FOR", .right = true, .whole = true},
+	    {"PROGRESS"},
 	};
 	struct table *t = table_new(columns, ARRAY_SIZE(columns));
 
@@ -160,7 +178,8 @@ int node_pools(struct cli *cli)
 	return CLI_OK;
 }
 
-/* Answers at once, whatever the node's health: not repeated while it is ill, that is what one asks for. */
+/* Answers at once, whatever the node's health: not repeated while it is ill, that is what one asks
+ * for. */
 int node_ping(struct cli *cli)
 {
 	struct http_call call = {.request = {.method = "GET", .path = "/healthz"}};
@@ -175,9 +194,10 @@ int node_ping(struct cli *cli)
 		else if (cli->args.json)
 			cli_print_json(cli, health);
 		else
-			printf("%s: skepd %s on %s, store %s, broker %s\n", cli_text(health, "status", "?"),
-			    cli_text(health, "version", "?"), cli_text(health, "node", "?"),
-			    cli_text(health, "store", "?"), cli_text(health, "broker", "?"));
+			printf("%s: skepd %s on %s, store %s, broker %s\n",
+			    cli_text(health, "status", "?"), cli_text(health, "version", "?"),
+			    cli_text(health, "node", "?"), cli_text(health, "store", "?"),
+			    cli_text(health, "broker", "?"));
 	}
 	json_free(health);
 	http_call_free(&call);

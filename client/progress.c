@@ -15,10 +15,12 @@ void progress_start(struct progress *p, bool no_color)
 	int64_t now_ms = clock_mono_ms();
 
 	*p = (struct progress){.screen = screen_of(STDERR_FILENO, no_color),
-	    .began_ms = now_ms, .drawn_ms = now_ms + FIRST_MS - DRAW_MS};
+	    .began_ms = now_ms,
+	    .drawn_ms = now_ms + FIRST_MS - DRAW_MS};
 }
 
-void progress_text(char *buf, size_t cap, size_t columns, uint64_t done, double part, int64_t passed_ms)
+void progress_text(
+    char *buf, size_t cap, size_t columns, uint64_t done, double part, int64_t passed_ms)
 {
 	double rate = passed_ms > 0 ? (double)done * 1000 / (double)passed_ms : 0;
 	char bar[BAR_COLUMNS * 3 + 1] = "";
@@ -32,7 +34,8 @@ void progress_text(char *buf, size_t cap, size_t columns, uint64_t done, double 
 	room = (int)columns - 40 < room ? (int)columns - 40 : room;
 	used = 0;
 	for (int i = 0; i < room; i++)
-		used += snprintf(bar + used, sizeof bar - (size_t)used, "%s", i < part * room ? "█" : "░");
+		used += snprintf(
+		    bar + used, sizeof bar - (size_t)used, "%s", i < part * room ? "█" : "░");
 	snprintf(buf, cap, "%s%s%3.0f%%  %llu jobs, %.0f/s", bar, used ? " " : "", part * 100,
 	    (unsigned long long)done, rate);
 }

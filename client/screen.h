@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What standard output is: a terminal with a width and perhaps colours, or a file that gets everything,
- * uncut and plain. Colours need a terminal, no --no-color, no NO_COLOR (no-color.org), a TERM that is not dumb.
+ * What standard output is: a terminal with a width and perhaps colours, or a file that gets
+ * everything, uncut and plain. Colours need a terminal, no --no-color, no NO_COLOR (no-color.org),
+ * a TERM that is not dumb.
  */
 #ifndef SKEP_CLIENT_SCREEN_H
 #define SKEP_CLIENT_SCREEN_H

@@ -42,7 +42,8 @@ static size_t default_places(char *places[static PLACES_MAX])
 	char *configured = file ? of_config(file, NULL) : NULL;
 	size_t n = 0;
 
-	/* It may be readable for skepd alone, or wrong: then the usual directories are still worth a try. */
+	/* It may be readable for skepd alone, or wrong: then the usual directories are still worth
+	 * a try. */
 	if (configured)
 		places[n++] = configured;
 	if (xdg && *xdg && getuid() != 0)
@@ -62,8 +63,8 @@ static char *try_defaults(struct err *err)
 		if (!found && listens(places[i]))
 			found = xstrdup(places[i]);
 		if (used < sizeof tried)
-			used += (size_t)snprintf(tried + used, sizeof tried - used, "%s'%s'", i ? ", " : "",
-			    places[i]);
+			used += (size_t)snprintf(
+			    tried + used, sizeof tried - used, "%s'%s'", i ? ", " : "", places[i]);
 		free(places[i]);
 	}
 	if (!found)

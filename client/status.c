@@ -10,8 +10,8 @@
 #define PREVIEW_BYTES 400
 #define LINE_BYTES_MAX 4096
 
-static void print_fact(const struct screen *s, FILE *out, const char *label, enum paint paint,
-    const char *text)
+static void print_fact(
+    const struct screen *s, FILE *out, const char *label, enum paint paint, const char *text)
 {
 	struct buf clean;
 	size_t bytes;
@@ -50,20 +50,22 @@ static void print_result(const struct json *job, const struct screen *s, FILE *o
 	if (bytes < 0 || strcmp(cli_text(job, "state", ""), "done") != 0)
 		return;
 	json_get_bool(job, "result_cut", &cut);
-	text = xasprintf("%s%s  %.*s", text_bytes(size, (double)bytes), cut ? " (cut)" : "", PREVIEW_BYTES,
-	    result ? result : "");
+	text = xasprintf("%s%s  %.*s", text_bytes(size, (double)bytes), cut ? " (cut)" : "",
+	    PREVIEW_BYTES, result ? result : "");
 	print_fact(s, out, "result", PAINT_NONE, text);
 }
 
 static void print_running(const struct json *run, const struct screen *s, FILE *out)
 {
 	int64_t progress = cli_number(run, "progress", -1);
-	auto_free char *percent = progress < 0 ? xstrdup("") : xasprintf(", %lld%%", (long long)progress);
+	auto_free char *percent =
+	    progress < 0 ? xstrdup("") : xasprintf(", %lld%%", (long long)progress);
 	auto_free char *text = NULL;
 
 	if (!json_is_object(run))
 		return;
-	text = xasprintf("on %s%s %s", cli_text(run, "worker", "?"), percent, cli_text(run, "note", ""));
+	text = xasprintf(
+	    "on %s%s %s", cli_text(run, "worker", "?"), percent, cli_text(run, "note", ""));
 	print_fact(s, out, "running", PAINT_NONE, text);
 }
 
@@ -88,16 +90,23 @@ static void add_measure(struct table *t, const struct json *run, const char *key
 	char text[TEXT_SHORT];
 	double value;
 
-	table_add(t, json_get_num(run, key, &value) ? format(text, value * unit) : NULL, PAINT_NONE);
+	table_add(
+	    t, json_get_num(run, key, &value) ? format(text, value * unit) : NULL, PAINT_NONE);
 }
 
 static void print_runs(const struct json *runs, const struct screen *s, FILE *out)
 {
 	static const struct table_column columns[] = {
-		{"RUN", .right = true, .whole = true}, {"TRY", .right = true, .whole = true},
-		{"OUTCOME", .whole = true}, {"END", .whole = true}, {"TIME", .right = true, .whole = true},
-		{"CPU", .right = true, .spare = 1}, {"MEMORY", .right = true, .spare = 2}, {"WORKER", .spare = 3},
-		{"STARTED", .whole = true, .spare = 4}, {"ERROR"},
+	    {"RUN", .right = true, .whole = true},
+	    {"TRY", .right = true, .whole = true},
+	    {"OUTCOME", .whole = true},
+	    {"END", .whole = true},
+	    {"TIME", .right = true, .whole = true},
+	    {"CPU", .right = true, .spare = 1},
+	    {"MEMORY", .right = true, .spare = 2},
+	    {"WORKER", .spare = 3},
+	    {"STARTED", .whole = true, .spare = 4},
+	    {"ERROR"},
 	};
 	struct table *t = table_new(columns, ARRAY_SIZE(columns));
 
@@ -131,7 +140,8 @@ void status_print(const struct json *job, const struct screen *screen, int64_t n
 	print_fact(screen, out, "type", PAINT_NONE, cli_text(job, "type", ""));
 	print_fact(screen, out, "queue", PAINT_NONE, cli_text(job, "queue", ""));
 	print_fact(screen, out, "state", screen_state_paint(state), state);
-	snprintf(attempt, sizeof attempt, losses ? "%lld, and %lld lost with their workers" : "%lld",
+	snprintf(attempt, sizeof attempt,
+	    losses ? "%lld, and %lld lost with their workers" : "%lld",
 	    (long long)cli_number(job, "attempt", 0), (long long)losses);
 	print_fact(screen, out, "attempt", PAINT_NONE, attempt);
 	print_time(job, screen, now_ms, out, "created", "created_at");

@@ -19,9 +19,14 @@ struct json *submit_job(const struct args *args, const char *id, struct slice bo
 	const struct {
 		const char *key, *value;
 	} texts[] = {
-		{"type", args->words[0]}, {"queue", args->queue}, {"id", id}, {"timeout", args->timeout},
-		{"delay", args->delay}, {"at", args->at}, {"expires", args->expires},
-		{"content_type", args->content_type},
+	    {"type", args->words[0]},
+	    {"queue", args->queue},
+	    {"id", id},
+	    {"timeout", args->timeout},
+	    {"delay", args->delay},
+	    {"at", args->at},
+	    {"expires", args->expires},
+	    {"content_type", args->content_type},
 	};
 	struct json *job = json_object();
 

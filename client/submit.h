@@ -7,8 +7,8 @@
 
 int submit_command(struct cli *cli);
 
-/* The job as POST /v1/jobs has it, with the options of the command line. A body that is not UTF-8 goes as
- * base64. */
+/* The job as POST /v1/jobs has it, with the options of the command line. A body that is not UTF-8
+ * goes as base64. */
 struct json *submit_job(const struct args *args, const char *id, struct slice body);
 
 #endif

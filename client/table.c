@@ -5,9 +5,9 @@
 
 #include "client/text.h"
 
-#define GAP 2              /* blanks between columns */
-#define COLUMN_LEAST 4     /* no column is cut below this */
-#define LAST_LEAST 20      /* nor the last one, while there is a column to leave out */
+#define GAP 2		    /* blanks between columns */
+#define COLUMN_LEAST 4	    /* no column is cut below this */
+#define LAST_LEAST 20	    /* nor the last one, while there is a column to leave out */
 #define CELL_BYTES_MAX 4096 /* of a cell's text; the rest would not fit on any screen */
 #define COLUMNS_MAX 16
 #define ELLIPSIS "…"
@@ -106,7 +106,9 @@ static void leave_out(const struct table *t, size_t *widths, size_t indent, size
 static void cut(const struct table *t, size_t *widths, size_t excess)
 {
 	size_t last = t->ncolumns - 1;
-	size_t spare = widths[last] > COLUMN_LEAST && !t->columns[last].whole ? widths[last] - COLUMN_LEAST : 0;
+	size_t spare = widths[last] > COLUMN_LEAST && !t->columns[last].whole
+			   ? widths[last] - COLUMN_LEAST
+			   : 0;
 	size_t less = excess < spare ? excess : spare;
 
 	widths[last] -= less;
@@ -124,7 +126,8 @@ static void cut(const struct table *t, size_t *widths, size_t excess)
 	}
 }
 
-static void measure(const struct table *t, const struct screen *screen, size_t indent, size_t *widths)
+static void measure(
+    const struct table *t, const struct screen *screen, size_t indent, size_t *widths)
 {
 	for (size_t i = 0; i < t->ncolumns; i++)
 		widths[i] = text_columns(slice_str(t->columns[i].title));
@@ -144,7 +147,8 @@ static void print_cell(const struct table *t, size_t column, const struct cell *
     const struct screen *screen, FILE *out)
 {
 	bool last = column + 1 == t->ncolumns, over = c->columns > width;
-	size_t bytes = over ? text_fit(slice_of(c->text, c->bytes), width ? width - 1 : 0) : c->bytes;
+	size_t bytes =
+	    over ? text_fit(slice_of(c->text, c->bytes), width ? width - 1 : 0) : c->bytes;
 	size_t used = over ? text_columns(slice_of(c->text, bytes)) + 1 : c->columns;
 	int pad = used < width ? (int)(width - used) : 0;
 
@@ -169,7 +173,8 @@ void table_print(const struct table *t, const struct screen *screen, size_t inde
 	fprintf(out, "%*s", (int)indent, "");
 	for (size_t i = 0; i < t->ncolumns; i++) {
 		char *title = (char *)(uintptr_t)t->columns[i].title;
-		struct cell head = {title, strlen(title), text_columns(slice_str(title)), PAINT_HEAD};
+		struct cell head = {
+		    title, strlen(title), text_columns(slice_str(title)), PAINT_HEAD};
 
 		print_cell(t, i, &head, widths[i], screen, out);
 	}

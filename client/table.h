@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A table for people: columns as wide as their widest cell. On a screen that is too narrow the last column is cut
- * first, then columns are left out in the order of their `spare` rank, then the widest of those that are not marked
- * `whole` are cut.
+ * A table for people: columns as wide as their widest cell. On a screen that is too narrow the last
+ * column is cut first, then columns are left out in the order of their `spare` rank, then the
+ * widest of those that are not marked `whole` are cut.
  */
 #ifndef SKEP_CLIENT_TABLE_H
 #define SKEP_CLIENT_TABLE_H
@@ -24,7 +24,8 @@ struct table;
 struct table *table_new(const struct table_column *columns, size_t n); /* columns are borrowed */
 void table_free(struct table *t);
 
-/* Adds the next cell, row by row. The text is cleaned (text.h) and copied; NULL is an empty cell. */
+/* Adds the next cell, row by row. The text is cleaned (text.h) and copied; NULL is an empty cell.
+ */
 void table_add(struct table *t, const char *text, enum paint paint);
 void table_addf(struct table *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
 

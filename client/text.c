@@ -15,7 +15,8 @@ void text_init(void)
 		setlocale(LC_CTYPE, "C.UTF-8");
 }
 
-/* The character at the front: its bytes (at least 1 unless empty) and columns, -1 if it cannot be shown. */
+/* The character at the front: its bytes (at least 1 unless empty) and columns, -1 if it cannot be
+ * shown. */
 static size_t next_character(struct slice s, int *ret_columns)
 {
 	mbstate_t state = {0};

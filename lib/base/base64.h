@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Base64 (RFC 4648, section 4, with padding): how bodies and results that are not UTF-8 travel in JSON. */
+/* Base64 (RFC 4648, section 4, with padding): how bodies and results that are not UTF-8 travel in
+ * JSON. */
 #ifndef SKEP_BASE_BASE64_H
 #define SKEP_BASE_BASE64_H
 

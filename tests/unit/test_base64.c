@@ -11,8 +11,13 @@
 static const struct {
 	const char *bytes, *text;
 } vectors[] = {
-	{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="},
-	{"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"},
+    {"", ""},
+    {"f", "Zg=="},
+    {"fo", "Zm8="},
+    {"foo", "Zm9v"},
+    {"foob", "Zm9vYg=="},
+    {"fooba", "Zm9vYmE="},
+    {"foobar", "Zm9vYmFy"},
 };
 
 static void test_vectors(void **state UNUSED)
@@ -45,8 +50,8 @@ static void test_every_byte_survives(void **state UNUSED)
 
 static void test_refuses(void **state UNUSED)
 {
-	static const char *const bad[] = {"Z", "Zg", "Zg=", "Z===", "====", "Zm9v\nZm9v", "Zg==Zg==", "Zh==",
-	    "Zm9=", "Zm 9", "Zm=v", "Zm9-"};
+	static const char *const bad[] = {"Z", "Zg", "Zg=", "Z===", "====", "Zm9v\nZm9v",
+	    "Zg==Zg==", "Zh==", "Zm9=", "Zm 9", "Zm=v", "Zm9-"};
 	size_t n;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
@@ -57,9 +62,9 @@ static void test_refuses(void **state UNUSED)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_vectors),
-		cmocka_unit_test(test_every_byte_survives),
-		cmocka_unit_test(test_refuses),
+	    cmocka_unit_test(test_vectors),
+	    cmocka_unit_test(test_every_byte_survives),
+	    cmocka_unit_test(test_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

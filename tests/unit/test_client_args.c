@@ -37,8 +37,9 @@ static void test_options_stand_anywhere(void **state UNUSED)
 	struct args a;
 	struct err err;
 
-	assert_int_equal(PARSE(&a, &err, "-c", "f.conf", "--json", "submit", "hash", "-q", "files", "body",
-			     "--retries", "3", "--wait"), 0);
+	assert_int_equal(PARSE(&a, &err, "-c", "f.conf", "--json", "submit", "hash", "-q", "files",
+			     "body", "--retries", "3", "--wait"),
+	    0);
 	assert_string_equal(a.config, "f.conf");
 	assert_true(a.json);
 	assert_string_equal(a.command->name, "submit");
@@ -97,32 +98,32 @@ static const struct {
 	const char *words[WORDS_MAX];
 	const char *error; /* a part of it */
 } refused[] = {
-	{{"frob"}, "unknown command 'frob'"},
-	{{"--json"}, "no command"},
-	{{"--frob", "list"}, "unknown option '--frob'"},
-	{{"-x", "list"}, "unknown option '-x'"},
-	{{"list", "--id", "7"}, "unknown option '--id'"}, /* one of submit's */
-	{{"--state", "dead", "list"}, "unknown option '--state'"},
-	{{"list", "--json=3"}, "takes no value"},
-	{{"submit", "hash", "--retries"}, "'--retries' needs a value"},
-	{{"submit"}, "submit needs TYPE"},
-	{{"submit", "hash", "a", "b"}, "unexpected argument 'b'"},
-	{{"list", "x"}, "unexpected argument 'x'"},
-	{{"submit", "hash", "--retries", "1001"}, "--retries wants a whole number from 0 to 1000"},
-	{{"submit", "hash", "--retries", ""}, "--retries"},
-	{{"submit", "hash", "--retries", "3x"}, "not '3x'"},
-	{{"submit", "hash", "--retries", "99999999999999999999"}, "--retries"},
-	{{"submit", "hash", "--priority", "256"}, "--priority"},
-	{{"submit", "hash", "--delay", "soon"}, "--delay wants a duration"},
-	{{"submit", "hash", "--timeout", "-1s"}, "--timeout wants a duration"},
-	{{"submit", "hash", "--at", "10s"}, "--at wants a time"},
-	{{"submit", "hash", "--expires", "x"}, "or a duration"},
-	{{"submit", "hash", "--at", "2026-11-23T19:12:03Z", "--delay", "1s"}, "exclude"},
-	{{"submit", "hash", "--id", ""}, "--id"},
-	{{"submit", "hash", "--lines", "--wait"}, "--lines"},
-	{{"list", "--state", "sleepy"}, "no state 'sleepy'"},
-	{{"list", "--limit", "0"}, "--limit"},
-	{{"logs", "j", "--attempt", "0"}, "--attempt"},
+    {{"frob"}, "unknown command 'frob'"},
+    {{"--json"}, "no command"},
+    {{"--frob", "list"}, "unknown option '--frob'"},
+    {{"-x", "list"}, "unknown option '-x'"},
+    {{"list", "--id", "7"}, "unknown option '--id'"}, /* one of submit's */
+    {{"--state", "dead", "list"}, "unknown option '--state'"},
+    {{"list", "--json=3"}, "takes no value"},
+    {{"submit", "hash", "--retries"}, "'--retries' needs a value"},
+    {{"submit"}, "submit needs TYPE"},
+    {{"submit", "hash", "a", "b"}, "unexpected argument 'b'"},
+    {{"list", "x"}, "unexpected argument 'x'"},
+    {{"submit", "hash", "--retries", "1001"}, "--retries wants a whole number from 0 to 1000"},
+    {{"submit", "hash", "--retries", ""}, "--retries"},
+    {{"submit", "hash", "--retries", "3x"}, "not '3x'"},
+    {{"submit", "hash", "--retries", "99999999999999999999"}, "--retries"},
+    {{"submit", "hash", "--priority", "256"}, "--priority"},
+    {{"submit", "hash", "--delay", "soon"}, "--delay wants a duration"},
+    {{"submit", "hash", "--timeout", "-1s"}, "--timeout wants a duration"},
+    {{"submit", "hash", "--at", "10s"}, "--at wants a time"},
+    {{"submit", "hash", "--expires", "x"}, "or a duration"},
+    {{"submit", "hash", "--at", "2026-11-23T19:12:03Z", "--delay", "1s"}, "exclude"},
+    {{"submit", "hash", "--id", ""}, "--id"},
+    {{"submit", "hash", "--lines", "--wait"}, "--lines"},
+    {{"list", "--state", "sleepy"}, "no state 'sleepy'"},
+    {{"list", "--limit", "0"}, "--limit"},
+    {{"logs", "j", "--attempt", "0"}, "--attempt"},
 };
 
 static void test_refuses(void **state UNUSED)
@@ -143,7 +144,8 @@ static void test_rows_are_unambiguous(void **state UNUSED)
 	for (size_t i = 0; i < args_noptions; i++) {
 		for (size_t k = 0; k < i; k++) {
 			assert_string_not_equal(args_options[i].name, args_options[k].name);
-			assert_false(args_options[i].letter && args_options[i].letter == args_options[k].letter);
+			assert_false(args_options[i].letter &&
+				     args_options[i].letter == args_options[k].letter);
 		}
 	}
 }
@@ -151,12 +153,12 @@ static void test_rows_are_unambiguous(void **state UNUSED)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_options_stand_anywhere),
-		cmocka_unit_test(test_a_body_may_look_like_anything),
-		cmocka_unit_test(test_help_and_version_need_nothing_else),
-		cmocka_unit_test(test_wait_timeout_waits),
-		cmocka_unit_test(test_refuses),
-		cmocka_unit_test(test_rows_are_unambiguous),
+	    cmocka_unit_test(test_options_stand_anywhere),
+	    cmocka_unit_test(test_a_body_may_look_like_anything),
+	    cmocka_unit_test(test_help_and_version_need_nothing_else),
+	    cmocka_unit_test(test_wait_timeout_waits),
+	    cmocka_unit_test(test_refuses),
+	    cmocka_unit_test(test_rows_are_unambiguous),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,7 +49,8 @@ static void test_manual_has_every_command(void **state UNUSED)
 		fputs(expected, out);
 		fclose(out);
 	}
-	fail_msg("%s differs from client/commands.def: what belongs there is in %s", MANUAL, EXPECTED);
+	fail_msg(
+	    "%s differs from client/commands.def: what belongs there is in %s", MANUAL, EXPECTED);
 }
 
 /* No line of help is wider than the screen, and none is lost. */
@@ -75,8 +76,8 @@ static void test_help_fits_the_screen(void **state UNUSED)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_manual_has_every_command),
-		cmocka_unit_test(test_help_fits_the_screen),
+	    cmocka_unit_test(test_manual_has_every_command),
+	    cmocka_unit_test(test_help_fits_the_screen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,7 +19,8 @@
 
 #define REQUEST_BYTES 65536
 
-/* --- the job as JSON ------------------------------------------------------------------------------ */
+/* --- the job as JSON
+ * ------------------------------------------------------------------------------ */
 
 static char *job_text(const struct args *args, struct slice body)
 {
@@ -50,13 +51,16 @@ static void test_job(void **state UNUSED)
 	a.retries_n = 0;
 	a.priority_n = 9;
 	full = job_text(&a, slice_str(""));
-	assert_string_equal(plain, "{\"type\":\"hash\",\"id\":\"i1\",\"body\":\"größe \\\"x\\\"\\n\"}");
+	assert_string_equal(
+	    plain, "{\"type\":\"hash\",\"id\":\"i1\",\"body\":\"größe \\\"x\\\"\\n\"}");
 	assert_string_equal(binary, "{\"type\":\"hash\",\"id\":\"i1\",\"body_base64\":\"YQD/\"}");
-	assert_string_equal(full, "{\"type\":\"hash\",\"queue\":\"q\",\"id\":\"i1\",\"delay\":\"10s\",\"expires\":\"1h\","
-				  "\"content_type\":\"text/plain\",\"retries\":0,\"priority\":9,\"body\":\"\"}");
+	assert_string_equal(full,
+	    "{\"type\":\"hash\",\"queue\":\"q\",\"id\":\"i1\",\"delay\":\"10s\",\"expires\":\"1h\","
+	    "\"content_type\":\"text/plain\",\"retries\":0,\"priority\":9,\"body\":\"\"}");
 }
 
-/* --- lines ---------------------------------------------------------------------------------------- */
+/* --- lines
+ * ---------------------------------------------------------------------------------------- */
 
 static void expect_line(struct input *in, bool wait, const char *text)
 {
@@ -91,7 +95,8 @@ static void test_lines(void **state UNUSED)
 	input_close(&in);
 }
 
-/* --- paths ---------------------------------------------------------------------------------------- */
+/* --- paths
+ * ---------------------------------------------------------------------------------------- */
 
 static void test_paths(void **state UNUSED)
 {
@@ -105,7 +110,8 @@ static void test_paths(void **state UNUSED)
 	assert_string_equal(odd, "/v1/jobs/..%2Fx%20y%25%3F?queue=q%26%3D%C3%BC");
 }
 
-/* --- a server that loses answers ------------------------------------------------------------------ */
+/* --- a server that loses answers
+ * ------------------------------------------------------------------ */
 
 /* Shared with the server's process: the ids in the requests that it got. */
 struct seen {
@@ -118,7 +124,8 @@ static void note_request(struct seen *seen, const char *request)
 	const char *at = strstr(request, "\"id\":\"");
 
 	if (at)
-		slice_copy(seen->ids[seen->requests], ID_TEXT_BYTES, slice_of(at + 6, ID_TEXT_BYTES - 1));
+		slice_copy(
+		    seen->ids[seen->requests], ID_TEXT_BYTES, slice_of(at + 6, ID_TEXT_BYTES - 1));
 	seen->requests++;
 }
 
@@ -134,7 +141,8 @@ static bool read_request(int fd, char *request)
 			return false;
 		n += (size_t)got;
 		request[n] = '\0';
-		if (strstr(request, "\r\n\r\n{") && (request[n - 1] == '}' || request[n - 1] == '\n'))
+		if (strstr(request, "\r\n\r\n{") &&
+		    (request[n - 1] == '}' || request[n - 1] == '\n'))
 			return true;
 	}
 }
@@ -162,8 +170,10 @@ static int submit_to(const char *const *answers, char **words, int nwords, struc
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	char directory[] = "/tmp/skep-test-XXXXXX";
-	struct cli cli = {.args = {.words = words, .nwords = nwords, .retries_n = -1, .priority_n = -1}};
-	struct seen *seen = mmap(NULL, sizeof *seen, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct cli cli = {
+	    .args = {.words = words, .nwords = nwords, .retries_n = -1, .priority_n = -1}};
+	struct seen *seen =
+	    mmap(NULL, sizeof *seen, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	auto_fd int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int status, code;
 	pid_t pid;
@@ -190,7 +200,8 @@ static int submit_to(const char *const *answers, char **words, int nwords, struc
 
 #define CREATED "HTTP/1.1 201 Created\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
 #define BUSY "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
-#define REFUSED "HTTP/1.1 422 Unprocessable\r\nContent-Length: 14\r\nConnection: close\r\n\r\n{\"error\":\"no\"}"
+#define REFUSED                                                                                    \
+	"HTTP/1.1 422 Unprocessable\r\nContent-Length: 14\r\nConnection: close\r\n\r\n{\"error\":\"no\"}"
 
 static void test_a_lost_answer_is_asked_for_again_with_the_same_id(void **state UNUSED)
 {
@@ -219,7 +230,8 @@ static void test_a_refusal_is_final(void **state UNUSED)
 static void test_nothing_there_is_said_at_once(void **state UNUSED)
 {
 	char *words[] = {(char[]){"hash"}};
-	struct cli cli = {.args = {.words = words, .nwords = 1, .socket = "/nonexistent/skep.sock"}};
+	struct cli cli = {
+	    .args = {.words = words, .nwords = 1, .socket = "/nonexistent/skep.sock"}};
 
 	assert_int_equal(submit_command(&cli), CLI_UNAVAILABLE);
 	cli_free(&cli);
@@ -228,7 +240,8 @@ static void test_nothing_there_is_said_at_once(void **state UNUSED)
 static void test_a_body_that_cannot_be_read(void **state UNUSED)
 {
 	char *words[] = {(char[]){"hash"}, (char[]){"@/nonexistent"}};
-	struct cli cli = {.args = {.words = words, .nwords = 2, .socket = "/nonexistent/skep.sock"}};
+	struct cli cli = {
+	    .args = {.words = words, .nwords = 2, .socket = "/nonexistent/skep.sock"}};
 
 	assert_int_equal(submit_command(&cli), CLI_NO_INPUT);
 	cli_free(&cli);
@@ -237,13 +250,13 @@ static void test_a_body_that_cannot_be_read(void **state UNUSED)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_job),
-		cmocka_unit_test(test_lines),
-		cmocka_unit_test(test_paths),
-		cmocka_unit_test(test_a_lost_answer_is_asked_for_again_with_the_same_id),
-		cmocka_unit_test(test_a_refusal_is_final),
-		cmocka_unit_test(test_nothing_there_is_said_at_once),
-		cmocka_unit_test(test_a_body_that_cannot_be_read),
+	    cmocka_unit_test(test_job),
+	    cmocka_unit_test(test_lines),
+	    cmocka_unit_test(test_paths),
+	    cmocka_unit_test(test_a_lost_answer_is_asked_for_again_with_the_same_id),
+	    cmocka_unit_test(test_a_refusal_is_final),
+	    cmocka_unit_test(test_nothing_there_is_said_at_once),
+	    cmocka_unit_test(test_a_body_that_cannot_be_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,10 @@
 #include "client/text.h"
 
 static const struct table_column columns[] = {
-	{"ID", .whole = true}, {"N", .right = true, .whole = true, .spare = 1}, {"NAME"}, {"NOTE"},
+    {"ID", .whole = true},
+    {"N", .right = true, .whole = true, .spare = 1},
+    {"NAME"},
+    {"NOTE"},
 };
 
 static void add_row(struct table *t, const char *id, int n, const char *name, const char *note)
@@ -80,9 +83,12 @@ static void test_text_is_made_harmless(void **state UNUSED)
 	static const struct {
 		const char *in, *out;
 	} rows[] = {
-		{"plain", "plain"}, {"a\n\t b", "a b"}, {"\033[31mred", "\xef\xbf\xbd[31mred"},
-		{"\xff\xc3", "\xef\xbf\xbd\xef\xbf\xbd"}, {"\x7f", "\xef\xbf\xbd"}, {"", ""},
-		{"\xc2\x9b" "2J", "\xef\xbf\xbd" "2J"}, /* CSI in one character */
+	    {"plain", "plain"}, {"a\n\t b", "a b"}, {"\033[31mred", "\xef\xbf\xbd[31mred"},
+	    {"\xff\xc3", "\xef\xbf\xbd\xef\xbf\xbd"}, {"\x7f", "\xef\xbf\xbd"}, {"", ""},
+	    {"\xc2\x9b"
+	     "2J",
+		"\xef\xbf\xbd"
+		"2J"}, /* CSI in one character */
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -115,8 +121,8 @@ static void test_numbers_for_people(void **state UNUSED)
 	static const struct {
 		double ms;
 		const char *text;
-	} times[] = {{0, "0 ms"}, {999, "999 ms"}, {1000, "1.0 s"}, {59900, "59.9 s"}, {60000, "1m00s"},
-	    {250000, "4m10s"}, {7500000, "2h05m"}, {273600000, "3d4h"}};
+	} times[] = {{0, "0 ms"}, {999, "999 ms"}, {1000, "1.0 s"}, {59900, "59.9 s"},
+	    {60000, "1m00s"}, {250000, "4m10s"}, {7500000, "2h05m"}, {273600000, "3d4h"}};
 	char buf[TEXT_SHORT];
 
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)
@@ -145,13 +151,13 @@ static void test_progress(void **state UNUSED)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_columns_are_aligned),
-		cmocka_unit_test(test_the_screen_is_kept),
-		cmocka_unit_test(test_paint_takes_no_room),
-		cmocka_unit_test(test_text_is_made_harmless),
-		cmocka_unit_test(test_columns_of_text),
-		cmocka_unit_test(test_numbers_for_people),
-		cmocka_unit_test(test_progress),
+	    cmocka_unit_test(test_columns_are_aligned),
+	    cmocka_unit_test(test_the_screen_is_kept),
+	    cmocka_unit_test(test_paint_takes_no_room),
+	    cmocka_unit_test(test_text_is_made_harmless),
+	    cmocka_unit_test(test_columns_of_text),
+	    cmocka_unit_test(test_numbers_for_people),
+	    cmocka_unit_test(test_progress),
 	};
 
 	text_init();
