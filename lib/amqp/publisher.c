@@ -23,7 +23,7 @@
 #define PUBLISHER_BACKOFF_FIRST_MS 500
 #define PUBLISHER_BACKOFF_MAX_MS 60000
 #define PUBLISHER_PARKED_MS 60000 /* the exchanges themselves cannot be declared */
-#define PUBLISHER_TICK_MS 1000    /* how often deadlines are looked at */
+#define PUBLISHER_TICKS 4         /* looks at a deadline before it passes */
 #define PUBLISHER_POOL_BYTES 4096
 
 enum publisher_state {
@@ -64,7 +64,8 @@ struct amqp_publisher {
 	size_t nunits, unit; /* unit: the one whose answers come next */
 	struct confirms confirms;
 	uint32_t careful;    /* so many more are published one at a time */
-	int64_t calm_ms;     /* deadlines count from here at the earliest: when we were last blocked */
+	bool paused;         /* blocked when deadlines were last looked at */
+	int64_t calm_ms;     /* deadlines count from here at the earliest: the end of a block */
 	struct loop_timer timer, tick;
 	amqp_pool_t pool;
 };
@@ -314,15 +315,17 @@ static void on_closed(void *arg, unsigned code, const char *why)
 static void on_tick(struct loop_timer *timer)
 {
 	OBJ(struct amqp_publisher, p, timer->arg, PUBLISHER_MAGIC);
-	int64_t since = confirms_oldest_ms(&p->confirms);
+	int64_t since = confirms_oldest_ms(&p->confirms), now = loop_now_ms(conn_loop(p->conn));
+	bool was_paused = p->paused;
 
-	if (amqp_conn_is_blocked(p->conn)) {
-		p->calm_ms = loop_now_ms(conn_loop(p->conn));
+	p->paused = amqp_conn_is_blocked(p->conn);
+	if (p->paused)
 		return;
-	}
+	if (was_paused)
+		p->calm_ms = now;
 	if (since < p->calm_ms)
 		since = p->calm_ms;
-	if (loop_now_ms(conn_loop(p->conn)) - since < p->config.confirm_timeout_ms)
+	if (now - since < p->config.confirm_timeout_ms)
 		return;
 	conn_notice(p->conn, AMQP_NOTICE_WARN, "the broker confirmed nothing for %lld s",
 	    (long long)(p->config.confirm_timeout_ms / 1000));
@@ -436,6 +439,6 @@ int amqp_publisher_publish(struct amqp_publisher *p, uint64_t key, const struct 
 		return rc;
 	confirms_push(&p->confirms, key, loop_now_ms(conn_loop(p->conn)));
 	if (!loop_timer_active(&p->tick))
-		loop_timer_every(&p->tick, PUBLISHER_TICK_MS);
+		loop_timer_every(&p->tick, p->config.confirm_timeout_ms / PUBLISHER_TICKS);
 	return 0;
 }
