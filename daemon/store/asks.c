@@ -4,13 +4,14 @@
 #include "daemon/store/record.h"
 #include "lib/base/fault.h"
 
-static struct claim *open_claim(struct ledger *l, const struct msg_claim *m, struct claim_owner *owner,
-    struct slice worker, int64_t now)
+static struct claim *open_claim(struct ledger *l, const struct msg_claim *m,
+    struct claim_owner *owner, struct slice worker, int64_t now)
 {
 	struct claim *claim = claims_find(&l->claims, m->run);
 
 	if (!claim) {
-		claim = claims_open(&l->claims, owner, m->run, &(struct claim_names){m->queue, m->job, m->type});
+		claim = claims_open(
+		    &l->claims, owner, m->run, &(struct claim_names){m->queue, m->job, m->type});
 		claim->started_wall_ms = now;
 		claim->nameless = m->flags & CLAIM_NAMELESS;
 		claim->attempt = 1;
@@ -19,8 +20,8 @@ static struct claim *open_claim(struct ledger *l, const struct msg_claim *m, str
 	return claim;
 }
 
-bool asks_note(struct ledger *l, const struct msg_claim *m, struct claim_owner *owner, struct slice worker,
-    int64_t now)
+bool asks_note(struct ledger *l, const struct msg_claim *m, struct claim_owner *owner,
+    struct slice worker, int64_t now)
 {
 	struct job_row row;
 
@@ -29,7 +30,8 @@ bool asks_note(struct ledger *l, const struct msg_claim *m, struct claim_owner *
 	       tombs_has(&l->tombs, row.seq, m->queue);
 }
 
-static struct verdict_facts facts_of(struct ledger *l, const struct msg_claim *m, struct job_row *row)
+static struct verdict_facts facts_of(
+    struct ledger *l, const struct msg_claim *m, struct job_row *row)
 {
 	struct parcel_row parcel;
 	struct verdict_facts f = {
@@ -51,15 +53,15 @@ static struct verdict_facts facts_of(struct ledger *l, const struct msg_claim *m
 	f.cancelled = row->state == JOB_CANCELLED || tombs_has(&l->tombs, row->seq, m->queue);
 	f.losses = row->losses;
 	f.attempt = row->attempt;
-	f.parcel_waits = parcels_of_job(&l->parcels, row->seq, &parcel) && parcel.state != PARCEL_HELD &&
-			 (uint64_t)parcel.id != m->parcel;
+	f.parcel_waits = parcels_of_job(&l->parcels, row->seq, &parcel) &&
+			 parcel.state != PARCEL_HELD && (uint64_t)parcel.id != m->parcel;
 	return f;
 }
 
-/* The claim is durable, and so the job has a row, except where the message has no id: its redelivery will have another
- * one, so nothing could be told of it after a loss. */
-static void grant(struct ledger *l, const struct msg_claim *m, struct claim *claim, struct job_row *row,
-    uint32_t attempt, int64_t now)
+/* The claim is durable, and so the job has a row, except where the message has no id: its
+ * redelivery will have another one, so nothing could be told of it after a loss. */
+static void grant(struct ledger *l, const struct msg_claim *m, struct claim *claim,
+    struct job_row *row, uint32_t attempt, int64_t now)
 {
 	struct job_names names = {m->queue, m->job, m->type};
 
@@ -73,8 +75,8 @@ static void grant(struct ledger *l, const struct msg_claim *m, struct claim *cla
 	ledger_claim_keep(l, claim, row->seq);
 }
 
-void asks_decide(struct ledger *l, const struct msg_claim *m, struct claim_owner *owner, struct slice worker,
-    int64_t now, struct verdict_reading *ret)
+void asks_decide(struct ledger *l, const struct msg_claim *m, struct claim_owner *owner,
+    struct slice worker, int64_t now, struct verdict_reading *ret)
 {
 	struct job_names names = {m->queue, m->job, m->type};
 	struct verdict_facts facts;

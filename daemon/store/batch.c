@@ -6,7 +6,8 @@
 
 extern const char store_sql[];
 
-int batch_prepare(struct batch *b, const char *const *names, size_t n, struct db_stmt **ret, struct err *err)
+int batch_prepare(
+    struct batch *b, const char *const *names, size_t n, struct db_stmt **ret, struct err *err)
 {
 	return db_prepare(b->db, store_sql, names, n, ret, err);
 }

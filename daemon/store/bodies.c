@@ -44,7 +44,8 @@ int64_t bodies_add_job(struct bodies *b, const struct job *envelope, struct slic
 	return insert(b, buf_slice(&b->packed), data);
 }
 
-int64_t bodies_add(struct bodies *b, struct slice id, struct slice type, struct slice envelope, struct slice data)
+int64_t bodies_add(
+    struct bodies *b, struct slice id, struct slice type, struct slice envelope, struct slice data)
 {
 	struct job job;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Envelopes and bodies, in a table of their own: parcels and jobs that are over point into it, each row has one owner. */
+/* Envelopes and bodies, in a table of their own: parcels and jobs that are over point into it, each
+ * row has one owner. */
 #ifndef SKEP_STORE_BODIES_H
 #define SKEP_STORE_BODIES_H
 
@@ -16,9 +17,11 @@ struct bodies {
 int bodies_open(struct bodies *b, struct batch *batch, struct err *err);
 void bodies_close(struct bodies *b);
 
-/* Keeps an envelope and a body (p == NULL: empty) for the job `id`: a packed envelope without that id (the message had
- * none, it was minted since) gets it, and none at all becomes one that says id and type. Returns the body's id. */
-int64_t bodies_add(struct bodies *b, struct slice id, struct slice type, struct slice envelope, struct slice data);
+/* Keeps an envelope and a body (p == NULL: empty) for the job `id`: a packed envelope without that
+ * id (the message had none, it was minted since) gets it, and none at all becomes one that says id
+ * and type. Returns the body's id. */
+int64_t bodies_add(
+    struct bodies *b, struct slice id, struct slice type, struct slice envelope, struct slice data);
 
 /* Packs and keeps an envelope of ours. */
 int64_t bodies_add_job(struct bodies *b, const struct job *envelope, struct slice data);

@@ -43,8 +43,8 @@ static struct claim_owner *list_of(struct claims *c, struct claim_owner *owner)
 	return owner ? owner : &c->nobody;
 }
 
-struct claim *claims_open(struct claims *c, struct claim_owner *owner, struct id run,
-    const struct claim_names *names)
+struct claim *claims_open(
+    struct claims *c, struct claim_owner *owner, struct id run, const struct claim_names *names)
 {
 	struct claim *claim = xmalloc(sizeof *claim + names->queue.n + names->id.n + names->type.n);
 	uint8_t *at = claim->text;
@@ -93,8 +93,8 @@ struct claim *claims_find(const struct claims *c, struct id run)
 	return NULL;
 }
 
-struct claim *claims_of_job(const struct claims *c, struct slice queue, struct slice id,
-    const struct claim *except)
+struct claim *claims_of_job(
+    const struct claims *c, struct slice queue, struct slice id, const struct claim *except)
 {
 	struct map_node *node = map_first(&c->by_job, map_hash_job(queue, id));
 

@@ -13,7 +13,8 @@ static int on_credit(struct member *m, struct frame *f)
 {
 	struct msg_credit c;
 
-	if (msg_credit_decode(f, &c) < 0 || c.parcels > CREDIT_MAX || m->s->credit + c.parcels > CREDIT_MAX)
+	if (msg_credit_decode(f, &c) < 0 || c.parcels > CREDIT_MAX ||
+	    m->s->credit + c.parcels > CREDIT_MAX)
 		return -EPROTO;
 	m->s->credit += c.parcels;
 	return 0;
@@ -46,7 +47,8 @@ void courier_gone(struct store *s)
 	lanes_unlease_all(&s->ledger.lanes);
 }
 
-static int send_parcel(void *arg, const struct parcel_row *row, struct slice envelope, struct slice body)
+static int send_parcel(
+    void *arg, const struct parcel_row *row, struct slice envelope, struct slice body)
 {
 	struct store *s = arg;
 	const char *state = row->kind == PARCEL_REPLY ? job_state_name(row->ended) : "";

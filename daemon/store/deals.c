@@ -18,16 +18,19 @@ static void give_up(struct ledger *l, struct parcel_row *row, struct slice reaso
 	struct job_row job;
 
 	if (row->kind == PARCEL_JOB && jobs_get(&l->jobs, row->job, &job, &names, text)) {
-		log_error("job=" SLICE_FMT " queue=" SLICE_FMT " is dead, it cannot be published: " SLICE_FMT,
+		log_error("job=" SLICE_FMT " queue=" SLICE_FMT
+			  " is dead, it cannot be published: " SLICE_FMT,
 		    SLICE_ARG(names.id), SLICE_ARG(names.queue), SLICE_ARG(reason));
 		record_end(l, &names, &job, JOB_DEAD, reason, now_wall);
 		return;
 	}
-	log_warn("a reply to '" SLICE_FMT "' is dropped: " SLICE_FMT, SLICE_ARG(row->destination), SLICE_ARG(reason));
+	log_warn("a reply to '" SLICE_FMT "' is dropped: " SLICE_FMT, SLICE_ARG(row->destination),
+	    SLICE_ARG(reason));
 	parcels_remove(&l->parcels, row, false);
 }
 
-/* --- out -------------------------------------------------------------------------------------------- */
+/* --- out
+ * -------------------------------------------------------------------------------------------- */
 
 struct dealing {
 	struct ledger *l;
@@ -45,7 +48,8 @@ static bool deal_one(const struct dealing *d, struct lane *lane, int64_t id)
 	if (!parcels_get(&d->l->parcels, id, &row))
 		BUG("parcel %" PRId64 " was ready a moment ago", id);
 	if (!bodies_get(&d->l->bodies, row.body, &envelope, &body)) {
-		give_up(d->l, &row, slice_str("its body is missing from the database"), d->now_wall);
+		give_up(
+		    d->l, &row, slice_str("its body is missing from the database"), d->now_wall);
 		return false;
 	}
 	rc = d->send(d->arg, &row, envelope, body);
@@ -84,7 +88,8 @@ static uint32_t deal_lane(const struct dealing *d, struct lane *lane, uint32_t m
 	return dealt;
 }
 
-uint32_t deals_run(struct ledger *l, uint32_t most, int64_t now_ms, int64_t now_wall_ms, deals_send_fn *send, void *arg)
+uint32_t deals_run(struct ledger *l, uint32_t most, int64_t now_ms, int64_t now_wall_ms,
+    deals_send_fn *send, void *arg)
 {
 	struct dealing d = {l, now_ms, now_wall_ms, send, arg};
 	uint32_t dealt = 0;
@@ -99,7 +104,8 @@ uint32_t deals_run(struct ledger *l, uint32_t most, int64_t now_ms, int64_t now_
 	return dealt;
 }
 
-/* --- back ------------------------------------------------------------------------------------------- */
+/* --- back
+ * ------------------------------------------------------------------------------------------- */
 
 struct settling {
 	struct ledger *l;
@@ -118,7 +124,8 @@ static void on_confirmed(struct settling *s)
 
 static void wait_for(struct settling *s, enum parcel_state state)
 {
-	int64_t backoff = lanes_failed(&s->l->lanes, s->row.destination, (unsigned)s->row.tries, s->now_ms);
+	int64_t backoff =
+	    lanes_failed(&s->l->lanes, s->row.destination, (unsigned)s->row.tries, s->now_ms);
 
 	s->row.tries++;
 	parcels_set_state(&s->l->parcels, &s->row, state, s->now_wall + backoff, backoff);
@@ -133,7 +140,8 @@ static void on_returned(struct settling *s)
 		return;
 	}
 	if (lanes_may_complain(&s->l->lanes, s->row.destination, s->now_ms))
-		log_error("no queue '" SLICE_FMT "' takes jobs: they wait here until there is one (" SLICE_FMT ")",
+		log_error("no queue '" SLICE_FMT
+			  "' takes jobs: they wait here until there is one (" SLICE_FMT ")",
 		    SLICE_ARG(s->row.destination), SLICE_ARG(s->m->reason));
 	wait_for(s, PARCEL_UNROUTABLE);
 }
@@ -143,7 +151,8 @@ static void on_nacked(struct settling *s)
 	if (!s->leased)
 		return;
 	if (lanes_may_complain(&s->l->lanes, s->row.destination, s->now_ms))
-		log_warn("the broker takes no jobs for queue '" SLICE_FMT "' now: they wait here (" SLICE_FMT ")",
+		log_warn("the broker takes no jobs for queue '" SLICE_FMT
+			 "' now: they wait here (" SLICE_FMT ")",
 		    SLICE_ARG(s->row.destination), SLICE_ARG(s->m->reason));
 	wait_for(s, PARCEL_DELAYED);
 }

@@ -25,11 +25,13 @@ static void say(const struct disk *d, int64_t free_bytes)
 		return;
 	case DISK_LOW:
 		log_error("%" PRId64 " bytes are free on the disk of '%s', min_free is %" PRId64
-			  ": submits are refused", free_bytes, d->path, d->min_free_bytes);
+			  ": submits are refused",
+		    free_bytes, d->path, d->min_free_bytes);
 		return;
 	case DISK_FULL:
 		log_error("%" PRId64 " bytes are free on the disk of '%s', min_free is %" PRId64
-			  ": outcomes wait in the workers", free_bytes, d->path, d->min_free_bytes);
+			  ": outcomes wait in the workers",
+		    free_bytes, d->path, d->min_free_bytes);
 		return;
 	}
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How full the database's disk is: below min_free submits are refused, below half of it outcomes wait in the workers. */
+/* How full the database's disk is: below min_free submits are refused, below half of it outcomes
+ * wait in the workers. */
 #ifndef SKEP_STORE_DISK_H
 #define SKEP_STORE_DISK_H
 

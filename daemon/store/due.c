@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Due times are wall-clock times, timers run on the monotonic clock. Between two steps of the wall clock the two agree
- * (but for its slewing: hence DUE_LOOK_MS), and a step is told by timerfd_create(2), TFD_TIMER_CANCEL_ON_SET.
+ * Due times are wall-clock times, timers run on the monotonic clock. Between two steps of the wall
+ * clock the two agree (but for its slewing: hence DUE_LOOK_MS), and a step is told by
+ * timerfd_create(2), TFD_TIMER_CANCEL_ON_SET.
  */
 #include "daemon/store/due.h"
 

@@ -10,7 +10,8 @@ struct due {
 	unsigned magic;
 	struct ledger *ledger;
 	struct loop_timer timer;
-	struct loop_io step; /* a timer of the kernel's that ends when the clock is set; fd -1: none */
+	struct loop_io
+	    step; /* a timer of the kernel's that ends when the clock is set; fd -1: none */
 	int fd;
 	int64_t armed_ms; /* the wall-clock time that the timer stands for */
 };

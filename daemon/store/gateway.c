@@ -81,7 +81,8 @@ static void tell(void *arg, void *owner, uint64_t request)
 	struct member *m = owner;
 
 	if (m->peer)
-		reply(m, request, &(struct request_answer){.status = 200, .state = job_state_name(*state)});
+		reply(m, request,
+		    &(struct request_answer){.status = 200, .state = job_state_name(*state)});
 }
 
 void gateway_job_over(struct store *s, const struct job_names *job, enum job_state state)

@@ -72,7 +72,8 @@ static void bind_row(struct db_stmt *s, const struct job_row *row, const struct 
 	db_bind_blob(s, 17, text->result);
 }
 
-bool jobs_insert(struct jobs *j, const struct job_names *names, struct job_row *row, const struct job_text *text)
+bool jobs_insert(
+    struct jobs *j, const struct job_names *names, struct job_row *row, const struct job_text *text)
 {
 	struct db_stmt *s = j->stmts[JOB_INSERT];
 
@@ -163,7 +164,8 @@ bool jobs_get(struct jobs *j, int64_t seq, struct job_row *ret, struct job_names
 	return true;
 }
 
-size_t jobs_queues(struct jobs *j, struct slice id, size_t most, void (*each)(void *arg, struct slice queue), void *arg)
+size_t jobs_queues(struct jobs *j, struct slice id, size_t most,
+    void (*each)(void *arg, struct slice queue), void *arg)
 {
 	struct db_stmt *s = j->stmts[JOB_QUEUES];
 	size_t n = 0;
@@ -206,7 +208,8 @@ void jobs_add_run(struct jobs *j, struct job_row *row, const struct run_row *run
 	batch_write(j->batch, s, run->logs.n);
 }
 
-bool jobs_find_run(struct jobs *j, const struct job_row *row, struct id run, int64_t *ret_n, enum outcome *ret)
+bool jobs_find_run(
+    struct jobs *j, const struct job_row *row, struct id run, int64_t *ret_n, enum outcome *ret)
 {
 	struct db_stmt *s = j->stmts[RUN_FIND];
 

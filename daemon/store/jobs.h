@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The rows of jobs and of their runs. A row is read without its large columns, changed here in memory, and written
- * back as a whole. What the changes mean is decided elsewhere (record.h, asks.h, requests.h).
+ * The rows of jobs and of their runs. A row is read without its large columns, changed here in
+ * memory, and written back as a whole. What the changes mean is decided elsewhere (record.h,
+ * asks.h, requests.h).
  */
 #ifndef SKEP_STORE_JOBS_H
 #define SKEP_STORE_JOBS_H
@@ -41,7 +42,7 @@ struct run_row {
 	int64_t attempt;
 	enum outcome outcome;
 	int64_t exit_code; /* negative: none */
-	int64_t signal;    /* 0 or less: none */
+	int64_t signal;	   /* 0 or less: none */
 	int64_t started_wall_ms, wall_ms, cpu_ms, max_rss_kb;
 	struct slice worker, error, logs;
 	bool logs_cut;
@@ -49,13 +50,15 @@ struct run_row {
 
 int jobs_open(struct jobs *j, struct batch *batch, struct err *err);
 
-/* Makes a row; false if (queue, id) is known already, and then nothing is changed. Sets row->seq. */
-bool jobs_insert(struct jobs *j, const struct job_names *names, struct job_row *row, const struct job_text *text);
+/* Makes a row; false if (queue, id) is known already, and then nothing is changed. Sets row->seq.
+ */
+bool jobs_insert(struct jobs *j, const struct job_names *names, struct job_row *row,
+    const struct job_text *text);
 
 bool jobs_find(struct jobs *j, struct slice queue, struct slice id, struct job_row *ret);
 void jobs_save(struct jobs *j, const struct job_row *row, const struct job_text *text);
 void jobs_touch(struct jobs *j, const struct job_row *row); /* runs and due alone */
-void jobs_delete(struct jobs *j, int64_t seq);              /* with its runs */
+void jobs_delete(struct jobs *j, int64_t seq);		    /* with its runs */
 
 /* By seq, with its names: `ret_names` points into `text`. */
 #define JOBS_TEXT_BYTES (3 * JOB_NAME_BYTES)
@@ -63,18 +66,21 @@ bool jobs_get(struct jobs *j, int64_t seq, struct job_row *ret, struct job_names
     uint8_t text[static JOBS_TEXT_BYTES]);
 
 /* The queues that know this id: their number, at most `most`; `each` is called with every one. */
-size_t jobs_queues(struct jobs *j, struct slice id, size_t most, void (*each)(void *arg, struct slice queue), void *arg);
+size_t jobs_queues(struct jobs *j, struct slice id, size_t most,
+    void (*each)(void *arg, struct slice queue), void *arg);
 
-/* Adds a run and counts it in row->runs; the caller saves the row. A job with JOBS_RUNS_MAX of them (handed
- * back over and over) has its last one replaced. */
+/* Adds a run and counts it in row->runs; the caller saves the row. A job with JOBS_RUNS_MAX of them
+ * (handed back over and over) has its last one replaced. */
 void jobs_add_run(struct jobs *j, struct job_row *row, const struct run_row *run);
 
 /* Is this run recorded, and as what? */
-bool jobs_find_run(struct jobs *j, const struct job_row *row, struct id run, int64_t *ret_n, enum outcome *ret);
+bool jobs_find_run(
+    struct jobs *j, const struct job_row *row, struct id run, int64_t *ret_n, enum outcome *ret);
 void jobs_drop_run(struct jobs *j, struct job_row *row, int64_t n);
 
 /* For the sweep: rows beyond `seq` in order of arrival, `most` of them at most, into ret. */
 size_t jobs_walk(struct jobs *j, int64_t seq, size_t most, struct job_row *ret);
-void jobs_strip(struct jobs *j, const struct job_row *row); /* keeps the identity and the state alone */
+void jobs_strip(
+    struct jobs *j, const struct job_row *row); /* keeps the identity and the state alone */
 
 #endif

@@ -35,7 +35,8 @@ void lanes_free(struct lanes *l)
 
 static struct lane *find(const struct lanes *l, struct slice destination)
 {
-	struct map_node *node = map_first(&l->by_name, map_hash(MAP_SEED, destination.p, destination.n));
+	struct map_node *node =
+	    map_first(&l->by_name, map_hash(MAP_SEED, destination.p, destination.n));
 
 	for (; node; node = map_next(node)) {
 		struct lane *lane = map_entry(node, struct lane, node);
@@ -46,7 +47,8 @@ static struct lane *find(const struct lanes *l, struct slice destination)
 	return NULL;
 }
 
-/* Replies go to queues of passing names: lanes that are idle and were not in trouble lately are forgotten. */
+/* Replies go to queues of passing names: lanes that are idle and were not in trouble lately are
+ * forgotten. */
 static void prune(struct lanes *l)
 {
 	for (size_t i = 0; i < l->by_name.nbuckets; i++) {
@@ -104,7 +106,8 @@ void lanes_remove(struct lanes *l, struct slice destination, int64_t parcel)
 	}
 }
 
-/* --- turns and leases ----------------------------------------------------------------------------- */
+/* --- turns and leases
+ * ----------------------------------------------------------------------------- */
 
 uint32_t lane_room(const struct lane *lane, int64_t now_ms)
 {
@@ -184,7 +187,8 @@ void lanes_unlease_all(struct lanes *l)
 	}
 }
 
-/* --- trouble -------------------------------------------------------------------------------------- */
+/* --- trouble
+ * -------------------------------------------------------------------------------------- */
 
 void lanes_worked(struct lanes *l, struct slice destination)
 {
@@ -234,7 +238,8 @@ int64_t lanes_next_ms(const struct lanes *l, int64_t now_ms)
 {
 	int64_t next = INT64_MAX;
 
-	list_each(struct lane, lane, &l->ring, ring) {
+	list_each(struct lane, lane, &l->ring, ring)
+	{
 		if (lane->until_ms > now_ms && lane->until_ms < next)
 			next = lane->until_ms;
 	}

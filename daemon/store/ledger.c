@@ -4,7 +4,8 @@
 #include <errno.h>
 
 #define RETRIES_MAX 1000
-#define RETRIES_DEFAULT 8 /* of a type that has no handler here (any more): as options.def has it */
+#define RETRIES_DEFAULT 8 /* of a type that has no handler here (any more): as options.def has it  \
+			   */
 
 static int read_claims(struct ledger *l, struct err *err)
 {
@@ -34,18 +35,20 @@ static int read_claims(struct ledger *l, struct err *err)
 	return 0;
 }
 
-int ledger_open(struct ledger *l, const char *path, const struct conf *conf, const struct ledger_events *events,
-    void *arg, int64_t now_wall_ms, struct err *err)
+int ledger_open(struct ledger *l, const char *path, const struct conf *conf,
+    const struct ledger_events *events, void *arg, int64_t now_wall_ms, struct err *err)
 {
 	int rc;
 
 	*l = (struct ledger){.conf = conf, .events = events, .arg = arg};
 	lanes_init(&l->lanes);
 	claims_init(&l->claims);
-	if ((rc = db_open(path, DB_WRITER, &l->db, err)) < 0 || (rc = batch_open(&l->batch, l->db, err)) < 0 ||
+	if ((rc = db_open(path, DB_WRITER, &l->db, err)) < 0 ||
+	    (rc = batch_open(&l->batch, l->db, err)) < 0 ||
 	    (rc = jobs_open(&l->jobs, &l->batch, err)) < 0 ||
 	    (rc = bodies_open(&l->bodies, &l->batch, err)) < 0 ||
-	    (rc = parcels_open(&l->parcels, &l->batch, &l->bodies, &l->lanes, now_wall_ms, err)) < 0 ||
+	    (rc = parcels_open(&l->parcels, &l->batch, &l->bodies, &l->lanes, now_wall_ms, err)) <
+		0 ||
 	    (rc = tombs_open(&l->tombs, &l->batch, err)) < 0 || (rc = read_claims(l, err)) < 0)
 		return rc;
 	l->tombs.changed = events->tombs;

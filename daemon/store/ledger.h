@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The books of a node, opened together: the tables and what is kept in memory beside them. What the entries mean is
- * decided by those who write in them: asks.h (claims), record.h (outcomes, losses, take-overs), requests.h (submit,
- * retry, cancel), deals.h (parcels to the courier), sweep.h.
+ * The books of a node, opened together: the tables and what is kept in memory beside them. What the
+ * entries mean is decided by those who write in them: asks.h (claims), record.h (outcomes, losses),
+ * takes.h, requests.h (submit, retry, cancel), deals.h (parcels to the courier), sweep.h.
  */
 #ifndef SKEP_STORE_LEDGER_H
 #define SKEP_STORE_LEDGER_H
@@ -15,9 +15,12 @@
 
 /* What happens in the books and somebody outside must hear of. None of them may be NULL. */
 struct ledger_events {
-	void (*over)(void *arg, const struct job_names *job, enum job_state state); /* a job has ended */
-	void (*cancel)(void *arg, const struct claim *claim);                       /* its run is to end */
-	void (*tombs)(void *arg, struct slice queue, bool any);                     /* see tombs.h */
+	/* a job has ended */
+	void (*over)(void *arg, const struct job_names *job, enum job_state state);
+	/* a run is to end */
+	void (*cancel)(void *arg, const struct claim *claim);
+	/* see tombs.h */
+	void (*tombs)(void *arg, struct slice queue, bool any);
 };
 
 struct ledger {
@@ -35,10 +38,10 @@ struct ledger {
 	void *arg;
 };
 
-/* Opens the database (making it if need be) and reads what is kept in memory: durable claims are open, with no owner.
- * conf and events are borrowed for life. */
-int ledger_open(struct ledger *l, const char *path, const struct conf *conf, const struct ledger_events *events,
-    void *arg, int64_t now_wall_ms, struct err *err);
+/* Opens the database (making it if need be) and reads what is kept in memory: durable claims are
+ * open, with no owner. conf and events are borrowed for life. */
+int ledger_open(struct ledger *l, const char *path, const struct conf *conf,
+    const struct ledger_events *events, void *arg, int64_t now_wall_ms, struct err *err);
 
 /* Commits and closes. Also for one that ledger_open() has left half open. */
 void ledger_close(struct ledger *l);
@@ -49,7 +52,8 @@ void ledger_claim_keep(struct ledger *l, struct claim *claim, int64_t seq);
 /* Closes a claim, in both places. NULL is fine. */
 void ledger_claim_close(struct ledger *l, struct claim *claim);
 
-/* How many attempts may follow the first: what the job asks for (JOB_NOT_GIVEN: its handler's), and the wait. */
+/* How many attempts may follow the first: what the job asks for (JOB_NOT_GIVEN: its handler's), and
+ * the wait. */
 int64_t ledger_retries(const struct ledger *l, struct slice type, int64_t asked);
 struct backoff ledger_backoff(const struct ledger *l, struct slice type);
 

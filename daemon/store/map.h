@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A hash table of objects that carry their own links, so that putting one in never fails. Keys are the owner's
- * business: it computes the hash, walks the entries that have it, and compares.
+ * A hash table of objects that carry their own links, so that putting one in never fails. Keys are
+ * the owner's business: it computes the hash, walks the entries that have it, and compares.
  */
 #ifndef SKEP_STORE_MAP_H
 #define SKEP_STORE_MAP_H
@@ -25,8 +25,8 @@ void map_free(struct map *m); /* the table alone; entries belong to their owners
 void map_add(struct map *m, struct map_node *node, uint64_t hash);
 void map_del(struct map *m, struct map_node *node); /* must be in it */
 
-/* The entries of one hash: map_next(map_first(m, h)) and so on, NULL at the end. An entry may be deleted after
- * its successor was asked for. */
+/* The entries of one hash: map_next(map_first(m, h)) and so on, NULL at the end. An entry may be
+ * deleted after its successor was asked for. */
 struct map_node *map_first(const struct map *m, uint64_t hash);
 struct map_node *map_next(const struct map_node *node);
 

@@ -61,7 +61,8 @@ int parcels_open(struct parcels *p, struct batch *batch, struct bodies *bodies, 
 	return 0;
 }
 
-/* --- counting: every change of a state passes these two ------------------------------------------ */
+/* --- counting: every change of a state passes these two ------------------------------------------
+ */
 
 static void enter_state(struct parcels *p, const struct parcel_row *row)
 {
@@ -119,7 +120,8 @@ static void read_row(struct db_stmt *s, struct parcel_row *ret)
 	ret->tries = db_int(s, 8);
 	ret->body = db_int(s, 9);
 	ret->due_wall_ms = ret->delay_ms = 0;
-	ret->destination = slice_of(ret->text, destination.n < sizeof ret->text ? destination.n : sizeof ret->text);
+	ret->destination = slice_of(
+	    ret->text, destination.n < sizeof ret->text ? destination.n : sizeof ret->text);
 	memcpy(ret->text, destination.p, ret->destination.n);
 }
 
@@ -165,8 +167,8 @@ int64_t parcels_remove_of_job(struct parcels *p, int64_t seq, bool keep_body)
 	return kept;
 }
 
-void parcels_set_state(struct parcels *p, struct parcel_row *row, enum parcel_state state, int64_t due_wall_ms,
-    int64_t delay_ms)
+void parcels_set_state(struct parcels *p, struct parcel_row *row, enum parcel_state state,
+    int64_t due_wall_ms, int64_t delay_ms)
 {
 	struct db_stmt *s = p->stmts[PARCEL_SET];
 
@@ -183,7 +185,8 @@ void parcels_set_state(struct parcels *p, struct parcel_row *row, enum parcel_st
 	enter_state(p, row);
 }
 
-/* --- time ----------------------------------------------------------------------------------------- */
+/* --- time
+ * ----------------------------------------------------------------------------------------- */
 
 size_t parcels_promote(struct parcels *p, int64_t now_wall_ms, size_t most)
 {

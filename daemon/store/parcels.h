@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whatever must still be delivered. A job has one parcel at most; replies belong to no job. Ids are never used again.
+ * Whatever must still be delivered. A job has one parcel at most; replies belong to no job. Ids are
+ * never used again.
  *
  *              submit, retry at once, take-over          confirmed
  *      --------------------------------------> READY ------------------> (deleted)
@@ -9,7 +10,8 @@
  *        taken over while its job runs    '-- returned ----^
  *      -----------------> HELD ---- its run was lost or released ----> READY
  *
- * and any of them is deleted when an outcome of its job is recorded. The lanes (lanes.h) count what is ready.
+ * and any of them is deleted when an outcome of its job is recorded. The lanes (lanes.h) count what
+ * is ready.
  */
 #ifndef SKEP_STORE_PARCELS_H
 #define SKEP_STORE_PARCELS_H
@@ -46,7 +48,8 @@ struct parcels {
 int parcels_open(struct parcels *p, struct batch *batch, struct bodies *bodies, struct lanes *lanes,
     int64_t now_wall_ms, struct err *err);
 
-/* Adds one (its body was added before), in the state that its due time asks for unless it is HELD. */
+/* Adds one (its body was added before), in the state that its due time asks for unless it is HELD.
+ */
 int64_t parcels_add(struct parcels *p, struct parcel_row *row, int64_t now_wall_ms);
 
 bool parcels_get(struct parcels *p, int64_t id, struct parcel_row *ret);
@@ -59,8 +62,8 @@ void parcels_remove(struct parcels *p, const struct parcel_row *row, bool keep_b
 int64_t parcels_remove_of_job(struct parcels *p, int64_t seq, bool keep_body);
 
 /* Moves one to another state; row->tries is written too. */
-void parcels_set_state(struct parcels *p, struct parcel_row *row, enum parcel_state state, int64_t due_wall_ms,
-    int64_t delay_ms);
+void parcels_set_state(struct parcels *p, struct parcel_row *row, enum parcel_state state,
+    int64_t due_wall_ms, int64_t delay_ms);
 
 /* Makes ready what is due, `most` at most; returns how many. */
 size_t parcels_promote(struct parcels *p, int64_t now_wall_ms, size_t most);

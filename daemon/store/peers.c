@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A connection is believed by the pid behind it (SO_PEERCRED), so the control socket is read to its end before that pid is
- * looked up: it names whoever is started before it can connect, and the dead before their pid can pass to another.
+ * A connection is believed by the pid behind it (SO_PEERCRED), so the control socket is read to its
+ * end before that pid is looked up: it names whoever is started before it can connect, and the dead
+ * before their pid can pass to another.
  *
- * The end of a worker is judged at the end of the turn in which BURIED came: after whatever waited to be accepted is
- * accepted and its socket was read to the end, since an outcome in there is not a loss.
+ * The end of a worker is judged at the end of the turn in which BURIED came: after whatever waited
+ * to be accepted is accepted and its socket was read to the end, since an outcome in there is not a
+ * loss.
  */
 #include "daemon/store/peers.h"
 
@@ -19,14 +21,16 @@
 
 #define MEMBER_MAGIC 0x6d656d62u
 
-/* --- the supervisor's word -------------------------------------------------------------------------- */
+/* --- the supervisor's word
+ * -------------------------------------------------------------------------- */
 
 static struct member *member_of_pid(struct store *s, pid_t pid)
 {
 	struct member *found = NULL;
 
 	/* The last one: the pid of one that is buried may have passed to another. */
-	list_each(struct member, m, &s->members, link) {
+	list_each(struct member, m, &s->members, link)
+	{
 		if (m->pid == pid)
 			found = m;
 	}
@@ -87,7 +91,7 @@ static int on_buried(struct store *s, struct frame *f)
 
 int peers_control(struct store *s, struct frame *f)
 {
-	static int (*const handlers[MSG_COUNT])(struct store *s, struct frame *f) = {
+	static int (*const handlers[MSG_COUNT])(struct store * s, struct frame * f) = {
 	    [MSG_PEER] = on_peer,
 	    [MSG_PEERS_END] = on_peers_end,
 	    [MSG_BURIED] = on_buried,
@@ -96,14 +100,16 @@ int peers_control(struct store *s, struct frame *f)
 	return handlers[f->type] ? handlers[f->type](s, f) : -EPROTO;
 }
 
-/* --- hello ------------------------------------------------------------------------------------------ */
+/* --- hello
+ * ------------------------------------------------------------------------------------------ */
 
 static void welcome(struct member *m)
 {
 	struct store *s = m->s;
 
 	m->phase = MEMBER_WELCOMED;
-	peer_send_welcome(m->peer, &(struct msg_welcome){.node = slice_str(s->p->conf->daemon.name)});
+	peer_send_welcome(
+	    m->peer, &(struct msg_welcome){.node = slice_str(s->p->conf->daemon.name)});
 	if (m->role == ROLE_WORKER)
 		workers_welcome(m);
 	if (m->role == ROLE_COURIER)
@@ -115,7 +121,8 @@ static void welcome(struct member *m)
 /* It has said what it holds. */
 static void heard(struct member *m)
 {
-	list_each(struct claim, claim, &m->claims.claims, link) {
+	list_each(struct claim, claim, &m->claims.claims, link)
+	{
 		if (claim->unheld)
 			workers_dropped(m, claim);
 	}
@@ -131,13 +138,13 @@ static int on_hello(struct member *m, struct frame *f)
 	if (msg_hello_decode(f, &msg) < 0)
 		return -EPROTO;
 	if (msg.protocol != IPC_PROTOCOL || msg.layout != BOARD_LAYOUT) {
-		log_error("%s is of another version: install all executables of one build and restart skepd", m->name);
+		log_error("%s is of another version: install one build and restart skepd", m->name);
 		return -EPROTO;
 	}
-	if (msg.role != m->role || (msg.held && m->role != ROLE_WORKER) || msg.held > CLAIMS_PER_OWNER_MAX)
+	if (msg.role != m->role || (msg.held && m->role != ROLE_WORKER) ||
+	    msg.held > CLAIMS_PER_OWNER_MAX)
 		return -EPROTO;
-	list_each(struct claim, claim, &m->claims.claims, link)
-		claim->unheld = true;
+	list_each(struct claim, claim, &m->claims.claims, link) claim->unheld = true;
 	m->holds = msg.held;
 	m->phase = MEMBER_HOLDING;
 	if (m->holds == 0)
@@ -154,7 +161,8 @@ static int on_hold(struct member *m, struct frame *f)
 	return rc;
 }
 
-/* --- frames ----------------------------------------------------------------------------------------- */
+/* --- frames
+ * ----------------------------------------------------------------------------------------- */
 
 static member_frame_fn *handler_of(const struct member *m, enum message_type type)
 {
@@ -163,8 +171,9 @@ static member_frame_fn *handler_of(const struct member *m, enum message_type typ
 	    [ROLE_COURIER] = courier_frames,
 	    [ROLE_GATEWAY] = gateway_frames,
 	};
-	static const enum message_type before[] = {
-	    [MEMBER_EXPECTED] = MSG_HELLO, [MEMBER_HOLDING] = MSG_HOLD, [MEMBER_WAITING] = MSG_NONE};
+	static const enum message_type before[] = {[MEMBER_EXPECTED] = MSG_HELLO,
+	    [MEMBER_HOLDING] = MSG_HOLD,
+	    [MEMBER_WAITING] = MSG_NONE};
 
 	if (m->phase != MEMBER_WELCOMED)
 		return type != before[m->phase] ? NULL : type == MSG_HELLO ? on_hello : on_hold;
@@ -178,7 +187,8 @@ static int on_frame(struct peer *peer UNUSED, struct frame *f, void *arg)
 	int rc;
 
 	if (!handler) {
-		log_error("%s[%d] sent %s, which is not its to say now", m->name, (int)m->pid, message_name(f->type));
+		log_error("%s[%d] sent %s, which is not its to say now", m->name, (int)m->pid,
+		    message_name(f->type));
 		return -EPROTO;
 	}
 	rc = handler(m, f);
@@ -226,7 +236,8 @@ static void adopt(struct store *s, int fd)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) == 0)
 		m = member_of_pid(s, cred.pid);
 	if (!m) {
-		log_warn("process %d is none of this node, its connection is closed", (int)cred.pid);
+		log_warn(
+		    "process %d is none of this node, its connection is closed", (int)cred.pid);
 		close(fd);
 		return;
 	}
@@ -241,7 +252,8 @@ static void accept_all(struct store *s)
 	for (size_t i = 0; s->running && i < s->nlisteners; i++) {
 		int fd;
 
-		while ((fd = accept4(s->listener_fds[i], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+		while ((fd = accept4(
+			    s->listener_fds[i], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
 			adopt(s, fd);
 		if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
 			log_error("cannot accept a connection: %s", strerror(errno));
@@ -271,7 +283,8 @@ void peers_open(struct store *s)
 	}
 }
 
-/* --- the dead --------------------------------------------------------------------------------------- */
+/* --- the dead
+ * --------------------------------------------------------------------------------------- */
 
 static void judge(struct member *m)
 {
@@ -280,9 +293,10 @@ static void judge(struct member *m)
 	finish_connection(m);
 	FAULT(store_buried);
 	list_each(struct claim, claim, &m->claims.claims, link)
-		record_gone(&s->ledger, claim, m->asked, clock_wall_ms());
+	    record_gone(&s->ledger, claim, m->asked, clock_wall_ms());
 	/* It was told to go while there was no store to hear what became of its runs. */
-	list_each(struct claim, claim, &s->ledger.claims.nobody.claims, link) {
+	list_each(struct claim, claim, &s->ledger.claims.nobody.claims, link)
+	{
 		if (m->asked && m->role == ROLE_WORKER && strcmp(claim->worker, m->name) == 0)
 			record_gone(&s->ledger, claim, true, clock_wall_ms());
 	}
@@ -291,25 +305,29 @@ static void judge(struct member *m)
 
 static bool any_buried(const struct store *s)
 {
-	list_each(struct member, m, &s->members, link) {
+	list_each(struct member, m, &s->members, link)
+	{
 		if (m->buried)
 			return true;
 	}
 	return false;
 }
 
-/* --- recovery --------------------------------------------------------------------------------------- */
+/* --- recovery
+ * --------------------------------------------------------------------------------------- */
 
 static bool all_heard(const struct store *s)
 {
-	list_each(struct member, m, &s->members, link) {
+	list_each(struct member, m, &s->members, link)
+	{
 		if (m->early && m->role == ROLE_WORKER && m->phase != MEMBER_WAITING)
 			return false;
 	}
 	return s->peers_end;
 }
 
-/* A held parcel whose run nobody has: that run was volatile, and its worker and the last store died together. */
+/* A held parcel whose run nobody has: that run was volatile, and its worker and the last store died
+ * together. */
 static void release_held(struct ledger *l)
 {
 	uint8_t text[JOBS_TEXT_BYTES];
@@ -329,13 +347,14 @@ static void recover(struct store *s)
 	size_t lost = l->claims.nobody.n;
 
 	list_each(struct claim, claim, &l->claims.nobody.claims, link)
-		record_gone(l, claim, false, clock_wall_ms());
+	    record_gone(l, claim, false, clock_wall_ms());
 	release_held(l);
 	s->recovered = true;
-	log_info("ready, %zu runs lost, %llu parcels ready, %llu delayed", lost, (unsigned long long)l->lanes.ready,
-	    (unsigned long long)l->parcels.delayed);
+	log_info("ready, %zu runs lost, %llu parcels ready, %llu delayed", lost,
+	    (unsigned long long)l->lanes.ready, (unsigned long long)l->parcels.delayed);
 	process_ready(s->p, "ready");
-	list_each(struct member, m, &s->members, link) {
+	list_each(struct member, m, &s->members, link)
+	{
 		if (m->phase == MEMBER_WAITING)
 			welcome(m);
 	}
@@ -345,7 +364,8 @@ void peers_turn(struct store *s)
 {
 	if (any_buried(s)) {
 		accept_all(s);
-		list_each(struct member, m, &s->members, link) {
+		list_each(struct member, m, &s->members, link)
+		{
 			if (m->buried)
 				judge(m);
 		}
@@ -354,12 +374,14 @@ void peers_turn(struct store *s)
 		recover(s);
 }
 
-/* --- everybody -------------------------------------------------------------------------------------- */
+/* --- everybody
+ * -------------------------------------------------------------------------------------- */
 
 void peers_pause(struct store *s)
 {
 	s->throttled = true;
-	list_each(struct member, m, &s->members, link) {
+	list_each(struct member, m, &s->members, link)
+	{
 		if (m->peer)
 			peer_pause(m->peer, true);
 	}
@@ -368,8 +390,10 @@ void peers_pause(struct store *s)
 void peers_resume(struct store *s)
 {
 	s->throttled = false;
-	list_each(struct member, m, &s->members, link) {
-		bool held = s->disk.level == DISK_FULL && m->role == ROLE_WORKER && m->phase == MEMBER_WELCOMED;
+	list_each(struct member, m, &s->members, link)
+	{
+		bool held = s->disk.level == DISK_FULL && m->role == ROLE_WORKER &&
+			    m->phase == MEMBER_WELCOMED;
 
 		if (m->peer)
 			peer_pause(m->peer, held);
@@ -378,7 +402,8 @@ void peers_resume(struct store *s)
 
 void peers_ask(struct store *s, struct slice queue, bool always)
 {
-	list_each(struct member, m, &s->members, link) {
+	list_each(struct member, m, &s->members, link)
+	{
 		if (m->role == ROLE_WORKER && m->phase == MEMBER_WELCOMED)
 			peer_send_ask(m->peer, &(struct msg_ask){.queue = queue, .always = always});
 	}
@@ -386,7 +411,8 @@ void peers_ask(struct store *s, struct slice queue, bool always)
 
 void peers_cancel(struct store *s, const struct claim *claim)
 {
-	list_each(struct member, m, &s->members, link) {
+	list_each(struct member, m, &s->members, link)
+	{
 		if (&m->claims == claim->owner && m->phase == MEMBER_WELCOMED)
 			peer_send_cancel(m->peer, &(struct msg_cancel){.run = claim->run});
 	}
@@ -394,7 +420,8 @@ void peers_cancel(struct store *s, const struct claim *claim)
 
 void peers_drain(struct store *s)
 {
-	list_each(struct member, m, &s->members, link) {
+	list_each(struct member, m, &s->members, link)
+	{
 		if (m->peer)
 			peer_drain(m->peer);
 	}

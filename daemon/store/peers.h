@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The processes of the node, as the supervisor names them and as they connect; and the recovery of a new store, which
- * answers nobody before each worker that was alive has named the runs it holds, or was buried.
+ * The processes of the node, as the supervisor names them and as they connect; and the recovery of
+ * a new store, which answers nobody before each worker that was alive has named the runs it holds,
+ * or was buried.
  */
 #ifndef SKEP_STORE_PEERS_H
 #define SKEP_STORE_PEERS_H
@@ -17,7 +18,8 @@ int peers_control(struct store *s, struct frame *f);
 /* At the end of a turn: judges who was buried, recovers when all are heard. */
 void peers_turn(struct store *s);
 
-/* Stops reading from everybody until peers_resume(); workers stay stopped while the disk is full. */
+/* Stops reading from everybody until peers_resume(); workers stay stopped while the disk is full.
+ */
 void peers_pause(struct store *s);
 void peers_resume(struct store *s);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The way of an outcome: is this run recorded already (then nothing happens); is its job over (then it is a duplicate);
- * else what the table `apply` has for it. The first delivery of a job that is done, by far the most frequent case,
- * costs one row in each of two tables and no query: its insert is the question whether the job was known.
+ * The way of an outcome: is this run recorded already (then nothing happens); is its job over (then
+ * it is a duplicate); else what the table `apply` has for it. The first delivery of a job that is
+ * done, by far the most frequent case, costs one row in each of two tables and no query: its insert
+ * is the question whether the job was known.
  */
 #include "daemon/store/record.h"
 
@@ -22,9 +23,11 @@ struct ending {
 	struct slice reply_to, correlation;
 };
 
-/* --- the end of a job ------------------------------------------------------------------------------- */
+/* --- the end of a job
+ * ------------------------------------------------------------------------------- */
 
-static void reply(struct ledger *l, const struct job_names *names, const struct ending *e, int64_t now)
+static void reply(
+    struct ledger *l, const struct job_names *names, const struct ending *e, int64_t now)
 {
 	struct parcel_row parcel = {.kind = PARCEL_REPLY,
 	    .ended = e->state,
@@ -35,18 +38,20 @@ static void reply(struct ledger *l, const struct job_names *names, const struct 
 	if (e->reply_to.n == 0)
 		return;
 	if (e->reply_to.n > JOB_NAME_BYTES) {
-		log_warn("the reply of job=" SLICE_FMT " is dropped: reply_to is too long", SLICE_ARG(names->id));
+		log_warn("the reply of job=" SLICE_FMT " is dropped: reply_to is too long",
+		    SLICE_ARG(names->id));
 		return;
 	}
 	envelope.id = names->id;
 	envelope.type = names->type;
 	envelope.correlation_id = e->correlation;
-	parcel.body = bodies_add_job(&l->bodies, &envelope, e->state == JOB_DONE ? e->result : e->error);
+	parcel.body =
+	    bodies_add_job(&l->bodies, &envelope, e->state == JOB_DONE ? e->result : e->error);
 	parcels_add(&l->parcels, &parcel, now);
 }
 
-static void finish(struct ledger *l, const struct job_names *names, struct job_row *row, const struct ending *e,
-    int64_t now)
+static void finish(struct ledger *l, const struct job_names *names, struct job_row *row,
+    const struct ending *e, int64_t now)
 {
 	struct job_text text = {e->error, e->result, e->result_cut};
 
@@ -60,8 +65,8 @@ static void finish(struct ledger *l, const struct job_names *names, struct job_r
 	l->events->over(l->arg, names, e->state);
 }
 
-void record_end(struct ledger *l, const struct job_names *names, struct job_row *row, enum job_state state,
-    struct slice error, int64_t now)
+void record_end(struct ledger *l, const struct job_names *names, struct job_row *row,
+    enum job_state state, struct slice error, int64_t now)
 {
 	struct ending e = {.state = state, .error = error};
 	struct job_names full = *names;
@@ -82,14 +87,16 @@ void record_end(struct ledger *l, const struct job_names *names, struct job_row 
 	finish(l, names, row, &e, now);
 }
 
-/* --- outcomes ----------------------------------------------------------------------------------------- */
+/* --- outcomes
+ * ----------------------------------------------------------------------------------------- */
 
 static struct job_names names_of(const struct msg_outcome *m)
 {
 	return (struct job_names){m->queue, m->job, m->type};
 }
 
-static struct run_row run_of(const struct msg_outcome *m, struct slice worker, const struct job_row *row)
+static struct run_row run_of(
+    const struct msg_outcome *m, struct slice worker, const struct job_row *row)
 {
 	enum outcome outcome = (enum outcome)m->outcome;
 
@@ -118,11 +125,14 @@ static struct job_row new_row(int64_t started_wall_ms, int64_t priority, int64_t
 {
 	return (struct job_row){.state = JOB_QUEUED,
 	    .priority = priority,
-	    .created_wall_ms = started_wall_ms > 0 && started_wall_ms < now ? started_wall_ms : now};
+	    .created_wall_ms =
+		started_wall_ms > 0 && started_wall_ms < now ? started_wall_ms : now};
 }
 
-/* The body that came with the outcome; where none came, that of the job's parcel. The parcel goes. */
-static int64_t replace_body(struct ledger *l, const struct job_row *row, const struct msg_outcome *m)
+/* The body that came with the outcome; where none came, that of the job's parcel. The parcel goes.
+ */
+static int64_t replace_body(
+    struct ledger *l, const struct job_row *row, const struct msg_outcome *m)
 {
 	bool came = m->envelope.p || m->body.p;
 	int64_t kept = parcels_remove_of_job(&l->parcels, row->seq, !came);
@@ -130,8 +140,8 @@ static int64_t replace_body(struct ledger *l, const struct job_row *row, const s
 	return came ? bodies_add(&l->bodies, m->job, m->type, m->envelope, m->body) : kept;
 }
 
-static void end_as(struct ledger *l, struct job_row *row, const struct msg_outcome *m, enum job_state state,
-    struct slice error, int64_t now)
+static void end_as(struct ledger *l, struct job_row *row, const struct msg_outcome *m,
+    enum job_state state, struct slice error, int64_t now)
 {
 	struct job_names names = names_of(m);
 	struct ending e = {.state = state,
@@ -143,7 +153,8 @@ static void end_as(struct ledger *l, struct job_row *row, const struct msg_outco
 	finish(l, &names, row, &e, now);
 }
 
-static void apply_done(struct ledger *l, struct job_row *row, const struct msg_outcome *m, int64_t now)
+static void apply_done(
+    struct ledger *l, struct job_row *row, const struct msg_outcome *m, int64_t now)
 {
 	struct job_names names = names_of(m);
 	struct ending e = {.state = JOB_DONE,
@@ -165,7 +176,8 @@ static uint32_t random_number(void)
 	return n;
 }
 
-static void try_again(struct ledger *l, struct job_row *row, const struct msg_outcome *m, int64_t now)
+static void try_again(
+    struct ledger *l, struct job_row *row, const struct msg_outcome *m, int64_t now)
 {
 	struct backoff backoff = ledger_backoff(l, m->type);
 	struct parcel_row parcel = {.job = row->seq,
@@ -178,7 +190,8 @@ static void try_again(struct ledger *l, struct job_row *row, const struct msg_ou
 	if (!body) {
 		struct job_names names = names_of(m);
 		struct ending e = {.state = JOB_DEAD,
-		    .error = slice_str("it cannot be tried again: its body did not come with the outcome"),
+		    .error = slice_str(
+			"it cannot be tried again: its body did not come with the outcome"),
 		    .reply_to = m->reply_to,
 		    .correlation = m->correlation};
 
@@ -196,7 +209,8 @@ static void try_again(struct ledger *l, struct job_row *row, const struct msg_ou
 
 static const char cancelled[] = "cancelled on request";
 
-static void apply_retry(struct ledger *l, struct job_row *row, const struct msg_outcome *m, int64_t now)
+static void apply_retry(
+    struct ledger *l, struct job_row *row, const struct msg_outcome *m, int64_t now)
 {
 	int64_t retries = ledger_retries(l, m->type, m->retries);
 
@@ -208,25 +222,28 @@ static void apply_retry(struct ledger *l, struct job_row *row, const struct msg_
 		try_again(l, row, m, now);
 }
 
-static void apply_dead(struct ledger *l, struct job_row *row, const struct msg_outcome *m, int64_t now)
+static void apply_dead(
+    struct ledger *l, struct job_row *row, const struct msg_outcome *m, int64_t now)
 {
 	end_as(l, row, m, JOB_DEAD, m->error, now);
 }
 
-static void apply_cancelled(struct ledger *l, struct job_row *row, const struct msg_outcome *m, int64_t now)
+static void apply_cancelled(
+    struct ledger *l, struct job_row *row, const struct msg_outcome *m, int64_t now)
 {
 	end_as(l, row, m, JOB_CANCELLED, m->error.n ? m->error : slice_str(cancelled), now);
 }
 
-static void apply_expired(struct ledger *l, struct job_row *row, const struct msg_outcome *m, int64_t now)
+static void apply_expired(
+    struct ledger *l, struct job_row *row, const struct msg_outcome *m, int64_t now)
 {
 	end_as(l, row, m, JOB_EXPIRED, m->error, now);
 }
 
-/* Handed back, or lost: the job goes on in the broker, or in its parcel, which may be the only copy left of it (another
- * run of the same id may have made it) and so is never removed here. */
-static void goes_on(struct ledger *l, const struct job_names *names, struct job_row *row, struct slice error,
-    int64_t now)
+/* Handed back, or lost: the job goes on in the broker, or in its parcel, which may be the only copy
+ * left of it (another run of the same id may have made it) and so is never removed here. */
+static void goes_on(struct ledger *l, const struct job_names *names, struct job_row *row,
+    struct slice error, int64_t now)
 {
 	struct parcel_row parcel;
 
@@ -238,7 +255,8 @@ static void goes_on(struct ledger *l, const struct job_names *names, struct job_
 	record_release_parcel(l, names, row->seq, now);
 }
 
-static void apply_released(struct ledger *l, struct job_row *row, const struct msg_outcome *m, int64_t now)
+static void apply_released(
+    struct ledger *l, struct job_row *row, const struct msg_outcome *m, int64_t now)
 {
 	struct job_names names = names_of(m);
 
@@ -249,8 +267,8 @@ static void apply_released(struct ledger *l, struct job_row *row, const struct m
 }
 
 /* What a worker may report; losses and duplicates are the store's own word. */
-static void (*const apply[OUTCOME_COUNT])(struct ledger *l, struct job_row *row, const struct msg_outcome *m,
-    int64_t now) = {
+static void (*const apply[OUTCOME_COUNT])(
+    struct ledger *l, struct job_row *row, const struct msg_outcome *m, int64_t now) = {
     [OUTCOME_DONE] = apply_done,
     [OUTCOME_RETRY] = apply_retry,
     [OUTCOME_DEAD] = apply_dead,
@@ -260,7 +278,8 @@ static void (*const apply[OUTCOME_COUNT])(struct ledger *l, struct job_row *row,
 };
 
 /* True if the job was not known: it is recorded as done. */
-static bool record_first(struct ledger *l, const struct msg_outcome *m, struct slice worker, int64_t now)
+static bool record_first(
+    struct ledger *l, const struct msg_outcome *m, struct slice worker, int64_t now)
 {
 	struct job_names names = names_of(m);
 	struct job_text text = {.result = m->result, .result_cut = m->flags & OUTCOME_RESULT_CUT};
@@ -286,7 +305,8 @@ static bool record_first(struct ledger *l, const struct msg_outcome *m, struct s
 }
 
 /* The copy that ran is acked now, so a cancel that waited for it waits no longer. */
-static void record_duplicate(struct ledger *l, struct job_row *row, const struct msg_outcome *m, struct slice worker)
+static void record_duplicate(
+    struct ledger *l, struct job_row *row, const struct msg_outcome *m, struct slice worker)
 {
 	struct run_row run = run_of(m, worker, row);
 	char text[ERR_TEXT_BYTES];
@@ -295,8 +315,8 @@ static void record_duplicate(struct ledger *l, struct job_row *row, const struct
 		tombs_remove(&l->tombs, row->seq, m->queue);
 	if (!did_run(m))
 		return;
-	snprintf(text, sizeof text, "ended as %s when the job was over%s" SLICE_FMT, outcome_name(run.outcome),
-	    m->error.n ? ": " : "", SLICE_ARG(m->error));
+	snprintf(text, sizeof text, "ended as %s when the job was over%s" SLICE_FMT,
+	    outcome_name(run.outcome), m->error.n ? ": " : "", SLICE_ARG(m->error));
 	run.outcome = OUTCOME_DUPLICATE;
 	run.attempt = row->attempt;
 	run.error = slice_str(text);
@@ -304,7 +324,8 @@ static void record_duplicate(struct ledger *l, struct job_row *row, const struct
 	jobs_touch(&l->jobs, row);
 }
 
-static void record_known(struct ledger *l, const struct msg_outcome *m, struct slice worker, int64_t now)
+static void record_known(
+    struct ledger *l, const struct msg_outcome *m, struct slice worker, int64_t now)
 {
 	struct job_names names = names_of(m);
 	struct job_row row;
@@ -314,7 +335,8 @@ static void record_known(struct ledger *l, const struct msg_outcome *m, struct s
 	if (!jobs_find(&l->jobs, m->queue, m->job, &row)) {
 		/* Its redelivery gets an id of its own: a row under this one would never end. */
 		if (m->outcome == OUTCOME_RELEASED && (m->flags & OUTCOME_NAMELESS)) {
-			log_info("a job without an id was handed back, run under id=" SLICE_FMT, SLICE_ARG(m->job));
+			log_info("a job without an id was handed back, run under id=" SLICE_FMT,
+			    SLICE_ARG(m->job));
 			return;
 		}
 		row = new_row(m->started_wall_ms, m->priority, now);
@@ -343,8 +365,9 @@ int record_outcome(struct ledger *l, const struct msg_outcome *m, struct slice w
 	struct claim *claim = claims_find(&l->claims, m->run);
 	bool known = claim && claim->job;
 
-	if (m->outcome >= OUTCOME_COUNT || !apply[m->outcome] || m->job.n == 0 || m->job.n > JOB_ID_BYTES ||
-	    m->queue.n == 0 || m->queue.n > JOB_NAME_BYTES || m->type.n > JOB_NAME_BYTES)
+	if (m->outcome >= OUTCOME_COUNT || !apply[m->outcome] || m->job.n == 0 ||
+	    m->job.n > JOB_ID_BYTES || m->queue.n == 0 || m->queue.n > JOB_NAME_BYTES ||
+	    m->type.n > JOB_NAME_BYTES)
 		return -EPROTO;
 	FAULT(store_outcome);
 	/* Closed first: what is held for this run must find that it runs no longer. */
@@ -354,22 +377,24 @@ int record_outcome(struct ledger *l, const struct msg_outcome *m, struct slice w
 	return 0;
 }
 
-/* --- losses and releases ------------------------------------------------------------------------------ */
+/* --- losses and releases
+ * ------------------------------------------------------------------------------ */
 
 void record_found_again(struct ledger *l, struct job_row *row, struct id run)
 {
 	enum outcome was;
 	int64_t n;
 
-	if (row->losses == 0 || !jobs_find_run(&l->jobs, row, run, &n, &was) || was != OUTCOME_LOST ||
-	    job_state_over(row->state))
+	if (row->losses == 0 || !jobs_find_run(&l->jobs, row, run, &n, &was) ||
+	    was != OUTCOME_LOST || job_state_over(row->state))
 		return;
 	row->losses--;
 	jobs_drop_run(&l->jobs, row, n);
 	jobs_save(&l->jobs, row, &(struct job_text){0});
 }
 
-void record_release_parcel(struct ledger *l, const struct job_names *names, int64_t seq, int64_t now)
+void record_release_parcel(
+    struct ledger *l, const struct job_names *names, int64_t seq, int64_t now)
 {
 	struct parcel_row parcel;
 
@@ -378,24 +403,27 @@ void record_release_parcel(struct ledger *l, const struct job_names *names, int6
 		parcels_set_state(&l->parcels, &parcel, PARCEL_READY, now, 0);
 }
 
-static void judge(struct ledger *l, const struct job_names *names, struct job_row *row, bool asked, int64_t now)
+static void judge(
+    struct ledger *l, const struct job_names *names, struct job_row *row, bool asked, int64_t now)
 {
 	struct parcel_row parcel;
 	char text[80];
 
-	snprintf(text, sizeof text, asked ? "its worker was stopped" : "its worker died %" PRId64 " times under it",
+	snprintf(text, sizeof text,
+	    asked ? "its worker was stopped" : "its worker died %" PRId64 " times under it",
 	    row->losses);
 	if (tombs_has(&l->tombs, row->seq, names->queue))
 		record_end(l, names, row, JOB_CANCELLED, slice_str(cancelled), now);
-	else if (row->losses >= l->conf->store.max_losses && parcels_of_job(&l->parcels, row->seq, &parcel) &&
-		 parcel.state == PARCEL_HELD)
+	else if (row->losses >= l->conf->store.max_losses &&
+		 parcels_of_job(&l->parcels, row->seq, &parcel) && parcel.state == PARCEL_HELD)
 		record_end(l, names, row, JOB_DEAD, slice_str(text), now);
 	else
 		goes_on(l, names, row, slice_str(text), now);
 }
 
 /* What of a claim is needed when it is closed. */
-static void gone(struct ledger *l, const struct claim *claim, const struct job_names *names, bool asked, int64_t now)
+static void gone(struct ledger *l, const struct claim *claim, const struct job_names *names,
+    bool asked, int64_t now)
 {
 	struct job_row row;
 	struct run_row run = {.id = claim->run,
@@ -431,67 +459,18 @@ void record_gone(struct ledger *l, struct claim *claim, bool asked, int64_t now)
 {
 	struct claim copy = *claim;
 	uint8_t text[JOBS_TEXT_BYTES];
-	struct job_names names = {slice_of(text, claim->queue.n), slice_of(text + claim->queue.n, claim->id.n),
+	struct job_names names = {slice_of(text, claim->queue.n),
+	    slice_of(text + claim->queue.n, claim->id.n),
 	    slice_of(text + claim->queue.n + claim->id.n, claim->type.n)};
 
-	/* The names lie side by side in the claim, which is closed before its job is judged: what is held for this run
-	 * must find that it runs no longer. */
+	/* The names lie side by side in the claim, which is closed before its job is judged: what
+	 * is held for this run must find that it runs no longer. */
 	memcpy(text, claim->text, claim->queue.n + claim->id.n + claim->type.n);
-	log_warn("run of job=" SLICE_FMT " queue=" SLICE_FMT " attempt=%" PRIu32 " %s with worker %s%s",
-	    SLICE_ARG(names.id), SLICE_ARG(names.queue), claim->attempt, asked ? "was released" : "was lost",
-	    claim->worker, claim->nameless ? "; it has no id, its redelivery gets one" : "");
+	log_warn("run of job=" SLICE_FMT " queue=" SLICE_FMT " attempt=%" PRIu32
+		 " %s with worker %s%s",
+	    SLICE_ARG(names.id), SLICE_ARG(names.queue), claim->attempt,
+	    asked ? "was released" : "was lost", claim->worker,
+	    claim->nameless ? "; it has no id, its redelivery gets one" : "");
 	ledger_claim_close(l, claim);
 	gone(l, &copy, &names, asked, now);
-}
-
-/* --- take-overs --------------------------------------------------------------------------------------- */
-
-static void keep_running(struct ledger *l, const struct msg_take *m, struct claim_owner *owner, struct slice worker,
-    int64_t seq, int64_t now)
-{
-	struct claim *claim = claims_find(&l->claims, m->run);
-
-	if (!claim) {
-		claim = claims_open(&l->claims, owner, m->run, &(struct claim_names){m->queue, m->job, m->type});
-		claim->started_wall_ms = now;
-		slice_copy(claim->worker, sizeof claim->worker, worker);
-	}
-	claim->nameless = false; /* it has a row now, and its redelivery would be ours */
-	ledger_claim_keep(l, claim, seq);
-}
-
-int record_take(struct ledger *l, const struct msg_take *m, struct claim_owner *owner, struct slice worker, int64_t now)
-{
-	struct job_names names = {m->queue, m->job, m->type};
-	struct parcel_row parcel = {.kind = PARCEL_JOB,
-	    .destination = m->queue,
-	    .priority = m->priority,
-	    .due_wall_ms = m->due_wall_ms > now ? m->due_wall_ms : now};
-	struct job_row row;
-
-	if (m->job.n == 0 || m->job.n > JOB_ID_BYTES || m->queue.n == 0 || m->queue.n > JOB_NAME_BYTES ||
-	    m->type.n > JOB_NAME_BYTES)
-		return -EPROTO;
-	FAULT(store_take);
-	log_debug("took job=" SLICE_FMT " over: " SLICE_FMT, SLICE_ARG(m->job), SLICE_ARG(m->reason));
-	if (!m->running)
-		ledger_claim_close(l, claims_find(&l->claims, m->run));
-	if (!jobs_find(&l->jobs, m->queue, m->job, &row)) {
-		row = new_row(0, m->priority, now);
-		jobs_insert(&l->jobs, &names, &row, &(struct job_text){0});
-	}
-	if (job_state_over(row.state))
-		return 0; /* nothing is owed any more: the delivery may be acked */
-	parcels_remove_of_job(&l->parcels, row.seq, false);
-	parcel.job = row.seq;
-	parcel.attempt = row.attempt + 1;
-	parcel.body = bodies_add(&l->bodies, m->job, m->type, m->envelope, m->body);
-	if (m->running)
-		keep_running(l, m, owner, worker, row.seq, now);
-	if (claims_of_job(&l->claims, m->queue, m->job, NULL))
-		parcel.state = PARCEL_HELD;
-	parcels_add(&l->parcels, &parcel, now);
-	row.due_wall_ms = parcel.state == PARCEL_DELAYED ? parcel.due_wall_ms : 0;
-	jobs_touch(&l->jobs, &row);
-	return 0;
 }

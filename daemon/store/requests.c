@@ -25,7 +25,8 @@ static struct request_answer refuse(uint16_t status, const char *state, const ch
 	return a;
 }
 
-/* --- which job is meant ----------------------------------------------------------------------------- */
+/* --- which job is meant
+ * ----------------------------------------------------------------------------- */
 
 struct queue_name {
 	size_t n;
@@ -70,13 +71,15 @@ static void find_queues(struct ledger *l, struct slice queue, struct slice id, s
 }
 
 /* True if there is no doubt; otherwise the answer says why. */
-static bool resolve(struct ledger *l, struct slice queue, struct slice id, struct known *k, struct request_answer *ret)
+static bool resolve(struct ledger *l, struct slice queue, struct slice id, struct known *k,
+    struct request_answer *ret)
 {
 	char names[160] = "";
 	size_t at = 0;
 
 	if (id.n == 0 || id.n > JOB_ID_BYTES || queue.n > JOB_NAME_BYTES) {
-		*ret = refuse(400, "", "an id has 1 to %d bytes, a queue at most %d", JOB_ID_BYTES, JOB_NAME_BYTES);
+		*ret = refuse(400, "", "an id has 1 to %d bytes, a queue at most %d", JOB_ID_BYTES,
+		    JOB_NAME_BYTES);
 		return false;
 	}
 	find_queues(l, queue, id, k);
@@ -93,7 +96,8 @@ static bool resolve(struct ledger *l, struct slice queue, struct slice id, struc
 	return false;
 }
 
-/* --- submit ------------------------------------------------------------------------------------------ */
+/* --- submit
+ * ------------------------------------------------------------------------------------------ */
 
 struct request_answer requests_submit(struct ledger *l, const struct msg_submit *m, int64_t now)
 {
@@ -107,9 +111,10 @@ struct request_answer requests_submit(struct ledger *l, const struct msg_submit 
 	    .delay_ms = m->delay_ms};
 	struct request_answer a;
 
-	if (m->queue.n == 0 || m->queue.n > JOB_NAME_BYTES || m->job.n == 0 || m->job.n > JOB_ID_BYTES ||
-	    m->type.n > JOB_NAME_BYTES)
-		return refuse(400, "", "queue and id have 1 to %d bytes, a type at most as many", JOB_NAME_BYTES);
+	if (m->queue.n == 0 || m->queue.n > JOB_NAME_BYTES || m->job.n == 0 ||
+	    m->job.n > JOB_ID_BYTES || m->type.n > JOB_NAME_BYTES)
+		return refuse(400, "", "queue and id have 1 to %d bytes, a type at most as many",
+		    JOB_NAME_BYTES);
 	FAULT(store_submit);
 	if (m->due_wall_ms > now)
 		row.due_wall_ms = m->due_wall_ms;
@@ -125,7 +130,8 @@ struct request_answer requests_submit(struct ledger *l, const struct msg_submit 
 	return answer(201, job_state_name(row.state));
 }
 
-/* --- retry by hand ----------------------------------------------------------------------------------- */
+/* --- retry by hand
+ * ----------------------------------------------------------------------------------- */
 
 /* The kept body, without a job-expires that has passed: whoever retries the job wants it to run. */
 static int64_t fresh_body(struct ledger *l, int64_t body, int64_t now)
@@ -159,11 +165,14 @@ struct request_answer requests_retry(struct ledger *l, const struct msg_retry *m
 	if (!jobs_find(&l->jobs, name_at(&k, 0), m->job, &row))
 		return refuse(404, "", "no such job");
 	if (!job_state_over(row.state) || row.state == JOB_DONE)
-		return refuse(409, job_state_name(row.state), "it is %s: only a job that is dead, cancelled or expired "
-							     "can be retried", job_state_name(row.state));
+		return refuse(409, job_state_name(row.state),
+		    "it is %s: only a job that is dead, cancelled or expired "
+		    "can be retried",
+		    job_state_name(row.state));
 	parcel.body = row.body ? fresh_body(l, row.body, now) : 0;
 	if (!parcel.body)
-		return refuse(409, job_state_name(row.state), "its body is not kept here, so it cannot be sent again");
+		return refuse(409, job_state_name(row.state),
+		    "its body is not kept here, so it cannot be sent again");
 	parcel.job = row.seq;
 	parcel.destination = name_at(&k, 0);
 	parcel.priority = row.priority;
@@ -176,17 +185,18 @@ struct request_answer requests_retry(struct ledger *l, const struct msg_retry *m
 	return answer(200, job_state_name(row.state));
 }
 
-/* --- cancel ------------------------------------------------------------------------------------------ */
+/* --- cancel
+ * ------------------------------------------------------------------------------------------ */
 
 static int64_t tomb_until(const struct ledger *l, int64_t now)
 {
 	return now + l->conf->store.dedupe_keep;
 }
 
-/* The request outlives the run, should its worker die, and this store, should it restart: the tombstone is looked at
- * whenever the job comes by. */
-static struct request_answer abort_running(struct ledger *l, const struct job_names *names, struct job_row *row,
-    int64_t now)
+/* The request outlives the run, should its worker die, and this store, should it restart: the
+ * tombstone is looked at whenever the job comes by. */
+static struct request_answer abort_running(
+    struct ledger *l, const struct job_names *names, struct job_row *row, int64_t now)
 {
 	const struct claim *claim = NULL;
 
@@ -200,16 +210,17 @@ static struct request_answer abort_running(struct ledger *l, const struct job_na
 	return answer(202, job_state_name(JOB_RUNNING));
 }
 
-static struct request_answer abort_waiting(struct ledger *l, const struct job_names *names, struct job_row *row,
-    int64_t now)
+static struct request_answer abort_waiting(
+    struct ledger *l, const struct job_names *names, struct job_row *row, int64_t now)
 {
 	struct parcel_row parcel;
 	bool here;
 
 	if (!row->seq)
 		jobs_insert(&l->jobs, names, row, &(struct job_text){0});
-	/* A parcel that the courier has may arrive in the broker all the same; but what comes out of a parcel always
-	 * asks, and is told that the job is over. Nobody needs to ask for the whole queue then. */
+	/* A parcel that the courier has may arrive in the broker all the same; but what comes out
+	 * of a parcel always asks, and is told that the job is over. Nobody needs to ask for the
+	 * whole queue then. */
 	here = parcels_of_job(&l->parcels, row->seq, &parcel);
 	record_end(l, names, row, JOB_CANCELLED, slice_str("cancelled on request"), now);
 	if (!here)
@@ -232,14 +243,16 @@ struct request_answer requests_abort(struct ledger *l, const struct msg_abort *m
 	if (claim)
 		names.type = claim->type;
 	if (jobs_find(&l->jobs, names.queue, names.id, &row) && job_state_over(row.state))
-		return refuse(409, job_state_name(row.state), "it is %s already", job_state_name(row.state));
+		return refuse(
+		    409, job_state_name(row.state), "it is %s already", job_state_name(row.state));
 	return claim ? abort_running(l, &names, &row, now) : abort_waiting(l, &names, &row, now);
 }
 
-/* --- watch ------------------------------------------------------------------------------------------- */
+/* --- watch
+ * ------------------------------------------------------------------------------------------- */
 
-struct request_answer requests_watch(struct ledger *l, const struct msg_watch *m, uint8_t *queue_text,
-    struct slice *ret_queue)
+struct request_answer requests_watch(
+    struct ledger *l, const struct msg_watch *m, uint8_t *queue_text, struct slice *ret_queue)
 {
 	struct request_answer a;
 	struct job_row row;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The order of a turn is what makes the answers true. Frames are handled as they are read, and their answers wait in the
- * buffers of the peers; the hook here, which was registered before the hub's, judges the dead, deals parcels, and
- * commits everything in one transaction; then the hub's hook writes the answers. Meanwhile the next batch gathers in the
- * sockets, so it grows with the load, and there is no timer in it.
+ * The order of a turn is what makes the answers true. Frames are handled as they are read, and
+ * their answers wait in the buffers of the peers; the hook here, which was registered before the
+ * hub's, judges the dead, deals parcels, and commits everything in one transaction; then the hub's
+ * hook writes the answers. Meanwhile the next batch gathers in the sockets, so it grows with the
+ * load, and there is no timer in it.
  *
- *     sockets -> handlers -> [rows, answers in buffers] -> burials, deals -> COMMIT, fsync -> answers are written
+ *     sockets -> handlers -> [rows, answers in buffers] -> burials, deals -> COMMIT, fsync ->
+ * answers are written
  */
 #include <errno.h>
 
@@ -18,7 +20,8 @@
 #define SWEEP_FIRST_MS 5000
 #define DISK_LOOK_MS 1000
 
-/* --- what the ledger tells -------------------------------------------------------------------------- */
+/* --- what the ledger tells
+ * -------------------------------------------------------------------------- */
 
 static void on_over(void *arg, const struct job_names *job, enum job_state state)
 {
@@ -35,7 +38,8 @@ static void on_tombs(void *arg, struct slice queue, bool any)
 	peers_ask(arg, queue, any);
 }
 
-/* --- a turn ----------------------------------------------------------------------------------------- */
+/* --- a turn
+ * ----------------------------------------------------------------------------------------- */
 
 static void show(struct store *s)
 {
@@ -104,7 +108,8 @@ static void on_deal(struct loop_timer *t UNUSED)
 {
 }
 
-/* --- start and stop --------------------------------------------------------------------------------- */
+/* --- start and stop
+ * --------------------------------------------------------------------------------- */
 
 static void before_hub(struct process *p)
 {
@@ -147,7 +152,8 @@ static int control(struct process *p, struct frame *f)
 	return s->running ? peers_control(s, f) : -EPROTO;
 }
 
-/* The store is the last to be stopped: whatever the others sent before they left is read, recorded, and answered. */
+/* The store is the last to be stopped: whatever the others sent before they left is read, recorded,
+ * and answered. */
 static void stop(struct process *p, bool hurry UNUSED, int64_t within_ms UNUSED)
 {
 	struct store *s = p->role;

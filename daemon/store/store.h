@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The store process: who is connected, what each may say, and the order of a turn (store.c). What is written in the
- * books is decided by the modules on ledger.h; the files that include this one turn frames into calls of them and
- * their results into answers.
+ * The store process: who is connected, what each may say, and the order of a turn (store.c). What
+ * is written in the books is decided by the modules on ledger.h; the files that include this one
+ * turn frames into calls of them and their results into answers.
  */
 #ifndef SKEP_STORE_STORE_H
 #define SKEP_STORE_STORE_H
@@ -16,9 +16,9 @@
 #include "daemon/store/watches.h"
 
 enum member_phase {
-	MEMBER_EXPECTED,  /* not connected, or no HELLO yet */
-	MEMBER_HOLDING,   /* a worker that still names the runs it holds */
-	MEMBER_WAITING,   /* has said all; the store has not recovered yet */
+	MEMBER_EXPECTED, /* not connected, or no HELLO yet */
+	MEMBER_HOLDING,	 /* a worker that still names the runs it holds */
+	MEMBER_WAITING,	 /* has said all; the store has not recovered yet */
 	MEMBER_WELCOMED,
 };
 
@@ -32,9 +32,9 @@ struct member {
 	char name[80];
 	enum member_phase phase;
 	struct peer *peer; /* NULL: not connected */
-	uint32_t holds;    /* HOLD frames still to come */
+	uint32_t holds;	   /* HOLD frames still to come */
 	struct claim_owner claims;
-	bool early;         /* was alive before this store: recovery waits for it */
+	bool early;	    /* was alive before this store: recovery waits for it */
 	bool buried, asked; /* BURIED has come; to be judged at the end of this turn */
 };
 
@@ -56,9 +56,9 @@ struct store {
 	bool peers_end; /* the supervisor has named all that were alive */
 	bool recovered; /* ...and each was heard or buried: answers may be given */
 
-	bool running;   /* the database is open */
+	bool running;	/* the database is open */
 	bool throttled; /* the batch is full: nobody is read before the commit */
-	bool verdicts;  /* this batch has some */
+	bool verdicts;	/* this batch has some */
 
 	struct member *courier; /* welcomed and connected, or NULL */
 	uint32_t credit;
@@ -88,6 +88,7 @@ void gateway_job_over(struct store *s, const struct job_names *job, enum job_sta
 /* workers.c */
 int workers_hold(struct member *m, struct frame *f);
 void workers_welcome(struct member *m); /* after WELCOME: what it must know before it begins */
-void workers_dropped(struct member *m, struct claim *claim); /* a run that its worker knows nothing of */
+void workers_dropped(
+    struct member *m, struct claim *claim); /* a run that its worker knows nothing of */
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A pass walks the jobs in order of their arrival and ends at the first that is younger than anything that may go, so a
- * store whose jobs are all young pays for one row. Jobs that must stay (dead ones are kept longer) are walked over again in
- * each pass; that reads their rows and nothing else.
+ * A pass walks the jobs in order of their arrival and ends at the first that is younger than
+ * anything that may go, so a store whose jobs are all young pays for one row. Jobs that must stay
+ * (dead ones are kept longer) are walked over again in each pass; that reads their rows and nothing
+ * else.
  */
 #include "daemon/store/sweep.h"
 
@@ -41,13 +42,14 @@ static bool sweep_job(struct ledger *l, const struct job_row *row, int64_t now)
 	return true;
 }
 
-/* Nothing that came later can be old enough. A row from the future (the clock was wrong once) says nothing about those
- * behind it. */
+/* Nothing that came later can be old enough. A row from the future (the clock was wrong once) says
+ * nothing about those behind it. */
 static bool is_young(const struct ledger *l, const struct job_row *row, int64_t now)
 {
 	const struct conf_store *c = &l->conf->store;
 
-	return row->created_wall_ms <= now && now - row->created_wall_ms <= least(c->keep_done, c->keep_dead);
+	return row->created_wall_ms <= now &&
+	       now - row->created_wall_ms <= least(c->keep_done, c->keep_dead);
 }
 
 int64_t sweep_turn(struct sweep *s, struct ledger *l, int64_t now)

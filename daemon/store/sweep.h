@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is old goes: results, runs, logs and bodies of jobs that are over after keep_done or keep_dead, their ids after
- * dedupe_keep at least, tombstones after their time. In small batches, from the low end of the table of jobs, so that
- * it costs the others nothing that they would notice.
+ * What is old goes: results, runs, logs and bodies of jobs that are over after keep_done or
+ * keep_dead, their ids after dedupe_keep at least, tombstones after their time. In small batches,
+ * from the low end of the table of jobs, so that it costs the others nothing that they would
+ * notice.
  */
 #ifndef SKEP_STORE_SWEEP_H
 #define SKEP_STORE_SWEEP_H

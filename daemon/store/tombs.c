@@ -54,7 +54,8 @@ int tombs_open(struct tombs *t, struct batch *batch, struct err *err)
 
 	if (rc < 0)
 		return rc;
-	*t = (struct tombs){.batch = batch, .insert = s[0], .find = s[1], .drop = s[2], .expired = s[3]};
+	*t = (struct tombs){
+	    .batch = batch, .insert = s[0], .find = s[1], .drop = s[2], .expired = s[3]};
 	while (batch_row(batch, s[4]))
 		count(t, db_text(s[4], 0), db_int(s[4], 1));
 	return 0;
@@ -64,7 +65,8 @@ void tombs_close(struct tombs *t)
 {
 	for (size_t i = 0; i < t->by_queue.nbuckets; i++) {
 		while (t->by_queue.buckets[i]) {
-			struct tomb_queue *q = map_entry(t->by_queue.buckets[i], struct tomb_queue, node);
+			struct tomb_queue *q =
+			    map_entry(t->by_queue.buckets[i], struct tomb_queue, node);
 
 			map_del(&t->by_queue, &q->node);
 			free(q);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tombstones: cancels that wait for a message to come by, or for a run to end. While a queue has any, workers ask for
- * the verdict on each of its deliveries; the number per queue is kept in memory, so that a claim of any other
- * queue costs no query.
+ * Tombstones: cancels that wait for a message to come by, or for a run to end. While a queue has
+ * any, workers ask for the verdict on each of its deliveries; the number per queue is kept in
+ * memory, so that a claim of any other queue costs no query.
  */
 #ifndef SKEP_STORE_TOMBS_H
 #define SKEP_STORE_TOMBS_H
@@ -27,7 +27,8 @@ void tombs_each(const struct tombs *t, void (*each)(void *arg, struct slice queu
 
 void tombs_add(struct tombs *t, int64_t job, struct slice queue, int64_t until_wall_ms);
 bool tombs_has(struct tombs *t, int64_t job, struct slice queue);
-void tombs_remove(struct tombs *t, int64_t job, struct slice queue); /* also one that is not there */
+void tombs_remove(
+    struct tombs *t, int64_t job, struct slice queue); /* also one that is not there */
 
 /* Removes those whose time is over, `most` at most; returns how many. */
 size_t tombs_expire(struct tombs *t, int64_t now_wall_ms, size_t most);

@@ -13,14 +13,16 @@ static void bury_lost(const struct verdict_facts *f, struct verdict_reading *r)
 {
 	r->verdict = VERDICT_BURY;
 	r->outcome = OUTCOME_DEAD;
-	snprintf(r->reason, sizeof r->reason, "its worker died %" PRId64 " times under it", f->losses);
+	snprintf(
+	    r->reason, sizeof r->reason, "its worker died %" PRId64 " times under it", f->losses);
 }
 
 static void bury_used_up(const struct verdict_facts *f, struct verdict_reading *r)
 {
 	r->verdict = VERDICT_BURY;
 	r->outcome = OUTCOME_DEAD;
-	snprintf(r->reason, sizeof r->reason, "all of its %" PRId64 " attempts were made before", f->retries + 1);
+	snprintf(r->reason, sizeof r->reason, "all of its %" PRId64 " attempts were made before",
+	    f->retries + 1);
 }
 
 static void bury_expired(struct verdict_reading *r)

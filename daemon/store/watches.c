@@ -23,13 +23,15 @@ static void forget(struct watches *w, struct watch *watch)
 	free(watch);
 }
 
-void watches_add(struct watches *w, void *owner, uint64_t request, struct slice queue, struct slice id)
+void watches_add(
+    struct watches *w, void *owner, uint64_t request, struct slice queue, struct slice id)
 {
 	struct watch *watch = xmalloc(sizeof *watch + queue.n + id.n);
 
 	if (w->by_job.n >= WATCHES_MAX)
 		forget(w, list_first(&w->by_age, struct watch, age));
-	*watch = (struct watch){.owner = owner, .request = request, .queue_n = queue.n, .id_n = id.n};
+	*watch =
+	    (struct watch){.owner = owner, .request = request, .queue_n = queue.n, .id_n = id.n};
 	memcpy(watch->text, queue.p, queue.n);
 	memcpy(watch->text + queue.n, id.p, id.n);
 	map_add(&w->by_job, &watch->node, map_hash_job(queue, id));
@@ -47,7 +49,8 @@ void watches_fire(struct watches *w, struct slice queue, struct slice id,
 {
 	if (w->by_job.n == 0)
 		return;
-	for (struct map_node *node = map_first(&w->by_job, map_hash_job(queue, id)), *next; node; node = next) {
+	for (struct map_node *node = map_first(&w->by_job, map_hash_job(queue, id)), *next; node;
+	     node = next) {
 		struct watch *watch = map_entry(node, struct watch, node);
 
 		next = map_next(node);
@@ -60,7 +63,8 @@ void watches_fire(struct watches *w, struct slice queue, struct slice id,
 
 void watches_drop(struct watches *w, const void *owner)
 {
-	list_each(struct watch, watch, &w->by_age, age) {
+	list_each(struct watch, watch, &w->by_age, age)
+	{
 		if (watch->owner == owner)
 			forget(w, watch);
 	}
@@ -68,7 +72,6 @@ void watches_drop(struct watches *w, const void *owner)
 
 void watches_free(struct watches *w)
 {
-	list_each(struct watch, watch, &w->by_age, age)
-		forget(w, watch);
+	list_each(struct watch, watch, &w->by_age, age) forget(w, watch);
 	map_free(&w->by_job);
 }

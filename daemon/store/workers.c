@@ -3,6 +3,7 @@
 #include "daemon/store/asks.h"
 #include "daemon/store/record.h"
 #include "daemon/store/store.h"
+#include "daemon/store/takes.h"
 
 #include <errno.h>
 
@@ -58,7 +59,7 @@ static int on_take(struct member *m, struct frame *f)
 
 	if (msg_take_decode(f, &t) < 0)
 		return -EPROTO;
-	rc = record_take(&m->s->ledger, &t, &m->claims, slice_str(m->name), clock_wall_ms());
+	rc = takes_record(&m->s->ledger, &t, &m->claims, slice_str(m->name), clock_wall_ms());
 	return rc < 0 ? rc : peer_send_taken(m->peer, &(struct msg_taken){.run = t.run});
 }
 
@@ -79,7 +80,8 @@ member_frame_fn *const workers_frames[MSG_COUNT] = {
     [MSG_OUTCOME] = on_outcome,
 };
 
-/* --- hello ------------------------------------------------------------------------------------------ */
+/* --- hello
+ * ------------------------------------------------------------------------------------------ */
 
 int workers_hold(struct member *m, struct frame *f)
 {
@@ -93,7 +95,8 @@ int workers_hold(struct member *m, struct frame *f)
 	if (claim && claim->owner && claim->owner != &m->claims)
 		return -EPROTO;
 	if (!claim)
-		claim = claims_open(claims, &m->claims, h.run, &(struct claim_names){h.queue, h.job, h.type});
+		claim = claims_open(
+		    claims, &m->claims, h.run, &(struct claim_names){h.queue, h.job, h.type});
 	else
 		claims_own(claims, claim, &m->claims);
 	claim->unheld = false;
@@ -118,20 +121,24 @@ void workers_welcome(struct member *m)
 
 	tombs_each(&l->tombs, send_ask, m);
 	/* A cancel may have been on its way when the last store died. */
-	list_each(struct claim, claim, &m->claims.claims, link) {
-		if (tombs_any(&l->tombs, claim->queue) && jobs_find(&l->jobs, claim->queue, claim->id, &row) &&
+	list_each(struct claim, claim, &m->claims.claims, link)
+	{
+		if (tombs_any(&l->tombs, claim->queue) &&
+		    jobs_find(&l->jobs, claim->queue, claim->id, &row) &&
 		    tombs_has(&l->tombs, row.seq, claim->queue))
 			send_cancel(m, claim->run);
 	}
 }
 
-/* It lives and does not know of this run: the verdict was lost on the way, and it will ask again; or the run has ended,
- * and its outcome comes again. A parcel that was held for it must not wait for either. */
+/* It lives and does not know of this run: the verdict was lost on the way, and it will ask again;
+ * or the run has ended, and its outcome comes again. A parcel that was held for it must not wait
+ * for either. */
 void workers_dropped(struct member *m, struct claim *claim)
 {
 	struct ledger *l = &m->s->ledger;
 	uint8_t text[2 * JOB_NAME_BYTES];
-	struct job_names names = {slice_of(text, claim->queue.n), slice_of(text + claim->queue.n, claim->id.n), {0}};
+	struct job_names names = {
+	    slice_of(text, claim->queue.n), slice_of(text + claim->queue.n, claim->id.n), {0}};
 	struct job_row row;
 
 	memcpy(text, claim->text, claim->queue.n + claim->id.n);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One writer, many readers. The writer's lock is an flock(2) on a file beside the database, taken before SQLite
- * opens anything: the kernel drops it with the process, however that dies, and a predecessor that is still in its last
- * commit is waited for. SQLite's own locks stay what they are for readers.
+ * One writer, many readers. The writer's lock is an flock(2) on a file beside the database, taken
+ * before SQLite opens anything: the kernel drops it with the process, however that dies, and a
+ * predecessor that is still in its last commit is waited for. SQLite's own locks stay what they are
+ * for readers.
  *
- * A commit is durable when it returns: WAL with synchronous FULL syncs the log at every commit. The log is
- * copied into the database every wal_autocheckpoint pages: more pages make rarer and longer pauses, fewer pages
- * write the same database page more often.
+ * A commit is durable when it returns: WAL with synchronous FULL syncs the log at every commit. The
+ * log is copied into the database every wal_autocheckpoint pages: more pages make rarer and longer
+ * pauses, fewer pages write the same database page more often.
  */
 #include "lib/db/db.h"
 
@@ -21,7 +22,8 @@
 
 #define DB_LOCK_WAIT_MS 10000
 #define DB_LOCK_POLL_MS 20
-#define DB_BUSY_MS 5000 /* SQLite's own locks: while a log is recovered, or somebody looks with sqlite3(1) */
+#define DB_BUSY_MS                                                                                 \
+	5000 /* SQLite's own locks: while a log is recovered, or somebody looks with sqlite3(1) */
 
 extern const char schema_sql[];
 
@@ -68,7 +70,8 @@ int db_exec(struct db *db, const char *sql, struct err *err)
 	return rc == SQLITE_OK ? 0 : fail(db->sqlite, rc, err);
 }
 
-/* --- opening -------------------------------------------------------------------------------------- */
+/* --- opening
+ * -------------------------------------------------------------------------------------- */
 
 static int take_lock(struct db *db, const char *path, struct err *err)
 {
@@ -83,14 +86,17 @@ static int take_lock(struct db *db, const char *path, struct err *err)
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return err_sys(err, errno, "cannot lock '%s'", name);
 		if (clock_mono_ms() >= until)
-			return err_set(err, -EBUSY, "'%s' is held by another process: is a second skepd "
-						    "running on this state_dir?", name);
+			return err_set(err, -EBUSY,
+			    "'%s' is held by another process: is a second skepd "
+			    "running on this state_dir?",
+			    name);
 		nanosleep(&pause, NULL);
 	}
 	return 0;
 }
 
-/* Jobs may hold anything: nobody else is to read them. SQLite gives its other files the mode of this one. */
+/* Jobs may hold anything: nobody else is to read them. SQLite gives its other files the mode of
+ * this one. */
 static int make_private(const char *path, struct err *err)
 {
 	auto_fd int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -145,8 +151,10 @@ static int check_version(struct db *db, int *ret, struct err *err)
 	if (rc < 0)
 		return rc;
 	if (version > newest)
-		return err_set(err, -EINVAL, "the database is of schema %d, this skep knows %d: it was "
-					     "used with a newer version", version, newest);
+		return err_set(err, -EINVAL,
+		    "the database is of schema %d, this skep knows %d: it was "
+		    "used with a newer version",
+		    version, newest);
 	*ret = version;
 	return 0;
 }
@@ -161,8 +169,8 @@ static int migrate(struct db *db, struct err *err)
 
 		if (!text)
 			return 0;
-		all = xasprintf("BEGIN IMMEDIATE;\n%s\nPRAGMA user_version = %d;\nCOMMIT;", text,
-		    version + 1);
+		all = xasprintf(
+		    "BEGIN IMMEDIATE;\n%s\nPRAGMA user_version = %d;\nCOMMIT;", text, version + 1);
 		rc = db_exec(db, all, err);
 	}
 	return err_prefix(err, "cannot bring the database to schema %d: ", version);
@@ -187,8 +195,8 @@ static int open_reader(struct db *db, struct err *err)
 {
 	int version, rc;
 
-	rc = db_exec(db, "PRAGMA query_only = ON; PRAGMA cache_size = -500; PRAGMA temp_store = MEMORY;",
-	    err);
+	rc = db_exec(db,
+	    "PRAGMA query_only = ON; PRAGMA cache_size = -500; PRAGMA temp_store = MEMORY;", err);
 	if (rc < 0)
 		return rc;
 	rc = check_version(db, &version, err);
@@ -203,14 +211,16 @@ int db_open(const char *path, enum db_mode mode, struct db **ret, struct err *er
 	int flags = SQLITE_OPEN_NOMUTEX;
 	int rc;
 
-	flags |= mode == DB_WRITER ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
+	flags |=
+	    mode == DB_WRITER ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
 	db->lock = -1;
 	rc = mode == DB_WRITER ? take_lock(db, path, err) : 0;
 	if (rc == 0 && mode == DB_WRITER)
 		rc = make_private(path, err);
 	if (rc == 0) {
 		rc = sqlite3_open_v2(path, &db->sqlite, flags, NULL);
-		rc = rc == SQLITE_OK ? sqlite3_busy_timeout(db->sqlite, DB_BUSY_MS) : fail(db->sqlite, rc, err);
+		rc = rc == SQLITE_OK ? sqlite3_busy_timeout(db->sqlite, DB_BUSY_MS)
+				     : fail(db->sqlite, rc, err);
 	}
 	if (rc == 0)
 		rc = mode == DB_WRITER ? open_writer(db, err) : open_reader(db, err);
@@ -241,7 +251,8 @@ void db_close(struct db *db)
 	free(db);
 }
 
-/* --- statements ----------------------------------------------------------------------------------- */
+/* --- statements
+ * ----------------------------------------------------------------------------------- */
 
 /* The statement under the line `-- name: NAME`. */
 static struct slice find_named(const char *sql, const char *name)
@@ -295,8 +306,9 @@ void db_bind_int(struct db_stmt *s, int i, int64_t value)
 
 void db_bind_text(struct db_stmt *s, int i, struct slice text)
 {
-	bound(s, i, sqlite3_bind_text64(s->sqlite, i, (const char *)text.p, text.n, SQLITE_STATIC,
-			SQLITE_UTF8));
+	bound(s, i,
+	    sqlite3_bind_text64(
+		s->sqlite, i, (const char *)text.p, text.n, SQLITE_STATIC, SQLITE_UTF8));
 }
 
 void db_bind_blob(struct db_stmt *s, int i, struct slice blob)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SQLite, under the conventions of skep: WAL, synchronous FULL for the one writer, read-only connections for others,
- * statements that are named in .sql files and prepared once. The only includer of sqlite3.h is db.c.
+ * SQLite, under the conventions of skep: WAL, synchronous FULL for the one writer, read-only
+ * connections for others, statements that are named in .sql files and prepared once. The only
+ * includer of sqlite3.h is db.c.
  *
- * A .sql file holds statements, each under a line `-- name: job_insert`. Parameters are numbered ?1, ?2...
+ * A .sql file holds statements, each under a line `-- name: job_insert`. Parameters are numbered
+ * ?1, ?2...
  */
 #ifndef SKEP_DB_DB_H
 #define SKEP_DB_DB_H
@@ -15,21 +17,23 @@ struct db_stmt;
 
 enum db_mode { DB_WRITER, DB_READER };
 
-/* Error codes beside -EIO: -ENOSPC (disk or database full), -EBUSY, -EUCLEAN (not a database, corrupt). */
+/* Error codes beside -EIO: -ENOSPC (disk or database full), -EBUSY, -EUCLEAN (not a database,
+ * corrupt). */
 
-/* Opens or (writer) makes the database. A writer holds an exclusive lock on PATH.lock for its life, waiting
- * up to 10 s for a predecessor that is still dying (-EBUSY), and brings the schema up to date; a database of a newer
- * schema is refused by both (-EINVAL). A reader of a missing database gets -ENOENT. */
+/* Opens or (writer) makes the database. A writer holds an exclusive lock on PATH.lock for its life,
+ * waiting up to 10 s for a predecessor that is still dying (-EBUSY), and brings the schema up to
+ * date; a database of a newer schema is refused by both (-EINVAL). A reader of a missing database
+ * gets -ENOENT. */
 int db_open(const char *path, enum db_mode mode, struct db **ret, struct err *err);
 void db_close(struct db *db);
 
-/* Finds and prepares the statements `names` in the text of a .sql file, in that order, into ret[n]. They belong to
- * db. A name that is not there is a BUG. */
+/* Finds and prepares the statements `names` in the text of a .sql file, in that order, into ret[n].
+ * They belong to db. A name that is not there is a BUG. */
 int db_prepare(struct db *db, const char *sql, const char *const *names, size_t n,
     struct db_stmt **ret, struct err *err);
 
-/* Binding: parameters count from 1. Text and blobs are borrowed until the statement is reset. A slice with p == NULL
- * binds NULL. */
+/* Binding: parameters count from 1. Text and blobs are borrowed until the statement is reset. A
+ * slice with p == NULL binds NULL. */
 void db_bind_int(struct db_stmt *s, int i, int64_t value);
 void db_bind_text(struct db_stmt *s, int i, struct slice text);
 void db_bind_blob(struct db_stmt *s, int i, struct slice blob);
@@ -41,8 +45,8 @@ int db_step(struct db_stmt *s, struct err *err);
 /* Steps to the end and resets. 0, or negative. */
 int db_run(struct db_stmt *s, struct err *err);
 
-/* Columns of the row, from 0; text and blobs are borrowed until the next step or reset. NULL reads as 0 and as a
- * slice with p == NULL. */
+/* Columns of the row, from 0; text and blobs are borrowed until the next step or reset. NULL reads
+ * as 0 and as a slice with p == NULL. */
 int64_t db_int(struct db_stmt *s, int column);
 struct slice db_text(struct db_stmt *s, int column);
 struct slice db_blob(struct db_stmt *s, int column);

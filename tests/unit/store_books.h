@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The books of a store on a real database in a temporary directory, for the tests of the modules that write in them. */
+/* The books of a store on a real database in a temporary directory, for the tests of the modules
+ * that write in them. */
 #ifndef SKEP_TESTS_STORE_BOOKS_H
 #define SKEP_TESTS_STORE_BOOKS_H
 
@@ -16,6 +17,7 @@
 #include "daemon/store/record.h"
 #include "daemon/store/requests.h"
 #include "daemon/store/sweep.h"
+#include "daemon/store/takes.h"
 #include "lib/base/log.h"
 
 #define START 1700000000000 /* the wall clock when a test begins */
@@ -75,9 +77,10 @@ static void books_reopen(struct books *b)
 
 static int books_setup(void **state)
 {
-	static const char text[] = "[pool default]\nqueues = q\n"
-				   "[handler t]\ncommand = /bin/true\nretries = 2\nbackoff = fixed 10s\n"
-				   "[handler now]\ncommand = /bin/true\nretries = 2\nbackoff = none\n";
+	static const char text[] =
+	    "[pool default]\nqueues = q\n"
+	    "[handler t]\ncommand = /bin/true\nretries = 2\nbackoff = fixed 10s\n"
+	    "[handler now]\ncommand = /bin/true\nretries = 2\nbackoff = none\n";
 	struct books *b = xcalloc(1, sizeof *b);
 	struct err err = {0};
 
@@ -232,7 +235,8 @@ static inline struct verdict_reading decide(struct books *b, const struct msg_cl
 }
 
 /* A redelivered message asks, or one from `parcel`. */
-static inline struct verdict_reading asked(struct books *b, unsigned run, const char *id, int64_t parcel)
+static inline struct verdict_reading asked(
+    struct books *b, unsigned run, const char *id, int64_t parcel)
 {
 	struct msg_claim m = claim_of(run, id, CLAIM_ASKS | (parcel ? 0 : CLAIM_REDELIVERED));
 
@@ -251,7 +255,7 @@ static inline void take(struct books *b, unsigned run, const char *id, bool runn
 	    .reason = slice_str("a test"),
 	    .body = slice_str("the body")};
 
-	assert_int_equal(record_take(&b->l, &m, &b->worker, slice_str("default/1"), b->now), 0);
+	assert_int_equal(takes_record(&b->l, &m, &b->worker, slice_str("default/1"), b->now), 0);
 }
 
 static inline void lost(struct books *b, unsigned run)
@@ -273,13 +277,14 @@ static inline struct request_answer submit(struct books *b, const char *id)
 
 static inline void settle(struct books *b, int64_t parcel, enum settle_how how)
 {
-	struct msg_settle m = {.parcel = (uint64_t)parcel, .how = (uint8_t)how, .reason = slice_str("a reason")};
+	struct msg_settle m = {
+	    .parcel = (uint64_t)parcel, .how = (uint8_t)how, .reason = slice_str("a reason")};
 
 	assert_int_equal(deals_settle(&b->l, &m, b->now, b->now), 0);
 }
 
-static int books_take_parcel(void *arg, const struct parcel_row *parcel, struct slice envelope UNUSED,
-    struct slice body UNUSED)
+static int books_take_parcel(void *arg, const struct parcel_row *parcel,
+    struct slice envelope UNUSED, struct slice body UNUSED)
 {
 	int64_t *last = arg;
 
@@ -287,7 +292,8 @@ static int books_take_parcel(void *arg, const struct parcel_row *parcel, struct 
 	return 0;
 }
 
-/* The courier is dealt one parcel: its id, 0 if there was none. The test's clock serves as both clocks. */
+/* The courier is dealt one parcel: its id, 0 if there was none. The test's clock serves as both
+ * clocks. */
 static inline int64_t dealt(struct books *b)
 {
 	int64_t id = 0;

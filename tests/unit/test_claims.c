@@ -18,8 +18,8 @@ static struct id run_id(unsigned n)
 	return id;
 }
 
-static struct claim *open_claim(struct claims *c, struct claim_owner *owner, unsigned run, const char *queue,
-    const char *id)
+static struct claim *open_claim(
+    struct claims *c, struct claim_owner *owner, unsigned run, const char *queue, const char *id)
 {
 	return claims_open(c, owner, run_id(run),
 	    &(struct claim_names){slice_str(queue), slice_str(id), slice_str("t")});

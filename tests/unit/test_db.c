@@ -107,7 +107,8 @@ static void test_constraint_is_an_error(void **state)
 	db_close(db);
 }
 
-/* The second is forked before the first opens anything, or it would have a part in the first one's lock. */
+/* The second is forked before the first opens anything, or it would have a part in the first one's
+ * lock. */
 static void test_second_writer_waits_for_the_first(void **state)
 {
 	struct place *p = *state;
@@ -182,7 +183,8 @@ static void test_reader_sees_what_is_committed(void **state)
 	assert_true(db_exec(reader, "DELETE FROM body", NULL) < 0);
 	db_close(reader);
 	db_close(writer);
-	/* After the writer's orderly end there is no log any more, and it can be read all the same. */
+	/* After the writer's orderly end there is no log any more, and it can be read all the same.
+	 */
 	reader = open_db(*state, DB_READER);
 	get = prepare(reader, "body");
 	db_bind_int(get, 1, 1);
@@ -223,7 +225,8 @@ static void test_garbage_is_not_a_database(void **state)
 
 static void test_durable_settings(void **state)
 {
-	static const char pragmas[] = "-- name: journal\nPRAGMA journal_mode;\n-- name: sync\nPRAGMA synchronous;\n";
+	static const char pragmas[] =
+	    "-- name: journal\nPRAGMA journal_mode;\n-- name: sync\nPRAGMA synchronous;\n";
 	static const char *const names[] = {"journal", "sync"};
 	struct db *db = open_db(*state, DB_WRITER);
 	struct db_stmt *s[2];

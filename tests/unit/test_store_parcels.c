@@ -1,4 +1,4 @@
-/* links: daemon/store/store.sql.c daemon/store/asks.c daemon/store/batch.c daemon/store/bodies.c daemon/store/claims.c daemon/store/deals.c daemon/store/jobs.c daemon/store/lanes.c daemon/store/ledger.c daemon/store/map.c daemon/store/parcels.c daemon/store/record.c daemon/store/requests.c daemon/store/sweep.c daemon/store/tombs.c daemon/store/verdict.c */
+/* links: daemon/store/store.sql.c daemon/store/asks.c daemon/store/batch.c daemon/store/bodies.c daemon/store/claims.c daemon/store/deals.c daemon/store/jobs.c daemon/store/lanes.c daemon/store/ledger.c daemon/store/map.c daemon/store/parcels.c daemon/store/record.c daemon/store/requests.c daemon/store/sweep.c daemon/store/takes.c daemon/store/tombs.c daemon/store/verdict.c */
 /* SPDX-License-Identifier: MIT */
 /* Parcels on their way to the courier and back, and what the sweep leaves. */
 #include "tests/unit/store_books.h"
@@ -57,7 +57,8 @@ static void test_round_robin_with_a_window_each(void **state)
 	/* The courier is gone: all of it again. */
 	lanes_unlease_all(&b->l.lanes);
 	memset(&d, 0, sizeof d);
-	assert_int_equal(deals_run(&b->l, 1000, b->now, b->now, count_parcel, &d), LANE_WINDOW * 2 + 20);
+	assert_int_equal(
+	    deals_run(&b->l, 1000, b->now, b->now, count_parcel, &d), LANE_WINDOW * 2 + 20);
 }
 
 static void test_priority_then_order(void **state)
@@ -221,7 +222,8 @@ static void test_counts_survive_a_restart(void **state)
 	assert_int_equal(b->l.lanes.ready, 7);
 	assert_int_equal(b->l.parcels.delayed, 1);
 	assert_int_equal(b->l.parcels.next_due_ms, b->now + 10000);
-	assert_int_equal(deals_run(&b->l, 100, b->now, b->now, count_parcel, &(struct dealt_to){0}), 7);
+	assert_int_equal(
+	    deals_run(&b->l, 100, b->now, b->now, count_parcel, &(struct dealt_to){0}), 7);
 }
 
 static void test_the_clock_is_set_back(void **state)
@@ -245,8 +247,10 @@ static void test_the_clock_is_set_back(void **state)
 static void test_queries_use_their_indexes(void **state)
 {
 	static const char *const plans[] = {
-	    "SELECT id FROM parcel WHERE state = 0 AND destination = 'q' ORDER BY priority DESC, id LIMIT 9",
-	    "SELECT id FROM parcel WHERE state IN (1, 3) AND due_wall_ms <= 5 ORDER BY due_wall_ms LIMIT 9",
+	    "SELECT id FROM parcel WHERE state = 0 AND destination = 'q'"
+	    " ORDER BY priority DESC, id LIMIT 9",
+	    "SELECT id FROM parcel WHERE state IN (1, 3) AND due_wall_ms <= 5"
+	    " ORDER BY due_wall_ms LIMIT 9",
 	    "SELECT min(due_wall_ms) FROM parcel WHERE state IN (1, 3)",
 	    "SELECT id FROM parcel WHERE job = 7 LIMIT 1",
 	    "SELECT destination, count(*) FROM parcel WHERE state = 0 GROUP BY destination",
@@ -269,7 +273,8 @@ static void test_queries_use_their_indexes(void **state)
 	}
 }
 
-/* --- sweep ------------------------------------------------------------------------------------------ */
+/* --- sweep
+ * ------------------------------------------------------------------------------------------ */
 
 #define DAY 86400000ll
 

@@ -1,9 +1,9 @@
-/* links: daemon/store/store.sql.c daemon/store/store.c daemon/store/peers.c daemon/store/workers.c daemon/store/courier.c daemon/store/gateway.c daemon/store/due.c daemon/store/disk.c daemon/store/asks.c daemon/store/batch.c daemon/store/bodies.c daemon/store/claims.c daemon/store/deals.c daemon/store/jobs.c daemon/store/lanes.c daemon/store/ledger.c daemon/store/map.c daemon/store/parcels.c daemon/store/record.c daemon/store/requests.c daemon/store/sweep.c daemon/store/tombs.c daemon/store/verdict.c daemon/store/watches.c */
+/* links: daemon/store/store.sql.c daemon/store/store.c daemon/store/peers.c daemon/store/workers.c daemon/store/courier.c daemon/store/gateway.c daemon/store/due.c daemon/store/disk.c daemon/store/asks.c daemon/store/batch.c daemon/store/bodies.c daemon/store/claims.c daemon/store/deals.c daemon/store/jobs.c daemon/store/lanes.c daemon/store/ledger.c daemon/store/map.c daemon/store/parcels.c daemon/store/record.c daemon/store/requests.c daemon/store/sweep.c daemon/store/takes.c daemon/store/tombs.c daemon/store/verdict.c daemon/store/watches.c */
 /* SPDX-License-Identifier: MIT */
 /*
- * The store as a process of its own, with this program as its supervisor, workers, courier and gateway. A peer is known by
- * its pid, so the connections of each are made by a helper process that hands the connected sockets over. Every wait is
- * for a frame or the end of a connection.
+ * The store as a process of its own, with this program as its supervisor, workers, courier and
+ * gateway. A peer is known by its pid, so the connections of each are made by a helper process that
+ * hands the connected sockets over. Every wait is for a frame or the end of a connection.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -48,7 +48,8 @@ struct party {
 	size_t length;
 };
 
-/* --- frames ----------------------------------------------------------------------------------------- */
+/* --- frames
+ * ----------------------------------------------------------------------------------------- */
 
 static void wait_readable(int fd)
 {
@@ -72,14 +73,14 @@ static void write_all(int fd, struct buf *out)
 	buf_free(out);
 }
 
-#define SEND(to, name, ...)                                                                                            \
-	do {                                                                                                           \
-		struct buf out_;                                                                                       \
-		struct frame_writer w_ = {.out = &out_};                                                               \
-                                                                                                                       \
-		buf_init(&out_, 1 << 20);                                                                              \
-		assert_int_equal(msg_##name##_encode(&w_, &(struct msg_##name){__VA_ARGS__}), 0);                      \
-		write_all(to, &out_);                                                                                  \
+#define SEND(to, name, ...)                                                                        \
+	do {                                                                                       \
+		struct buf out_;                                                                   \
+		struct frame_writer w_ = {.out = &out_};                                           \
+                                                                                                   \
+		buf_init(&out_, 1 << 20);                                                          \
+		assert_int_equal(msg_##name##_encode(&w_, &(struct msg_##name){__VA_ARGS__}), 0);  \
+		write_all(to, &out_);                                                              \
 	} while (0)
 
 /* The type of the next frame; MSG_NONE at the end of the connection. */
@@ -104,17 +105,17 @@ static enum message_type next_frame(struct party *p)
 	}
 }
 
-#define EXPECT(p, NAME, name, m)                                                                                       \
-	do {                                                                                                           \
-		enum message_type type_ = next_frame(p);                                                               \
-                                                                                                                       \
-		if (type_ != MSG_##NAME)                                                                               \
-			fail_msg("%s came, not " #NAME, message_name(type_));                                         \
-		assert_int_equal(msg_##name##_decode(&(p)->frame, m), 0);                                              \
+#define EXPECT(p, NAME, name, m)                                                                   \
+	do {                                                                                       \
+		enum message_type type_ = next_frame(p);                                           \
+                                                                                                   \
+		if (type_ != MSG_##NAME)                                                           \
+			fail_msg("%s came, not " #NAME, message_name(type_));                      \
+		assert_int_equal(msg_##name##_decode(&(p)->frame, m), 0);                          \
 	} while (0)
 
-/* Nothing is there. The store is asked something by another peer first, which it has answered: whatever it had to
- * say before that turn is written. */
+/* Nothing is there. The store is asked something by another peer first, which it has answered:
+ * whatever it had to say before that turn is written. */
 static void assert_silent(struct party *p)
 {
 	struct pollfd f = {.fd = p->fd, .events = POLLIN};
@@ -123,13 +124,15 @@ static void assert_silent(struct party *p)
 	assert_int_equal(poll(&f, 1, 0), 0);
 }
 
-/* --- the store -------------------------------------------------------------------------------------- */
+/* --- the store
+ * -------------------------------------------------------------------------------------- */
 
 static _Noreturn void run_store(struct rig *rig, int control)
 {
 	char name[] = "skep-store", *argv[] = {name, NULL};
 	struct err err;
-	int fds[4] = {control, conf_memfd(rig->conf, false, &err), board_fd(rig->board), rig->listener};
+	int fds[4] = {
+	    control, conf_memfd(rig->conf, false, &err), board_fd(rig->board), rig->listener};
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (int i = 0; i < 4; i++)
@@ -150,8 +153,8 @@ static void start_store(struct rig *rig)
 		run_store(rig, pair[1]);
 	close(pair[1]);
 	rig->control = pair[0];
-	SEND(rig->control, start, .protocol = IPC_PROTOCOL, .layout = BOARD_LAYOUT, .slot = SLOT, .generation = 1,
-	    .pool = slice_str(""), .name = slice_str("store"));
+	SEND(rig->control, start, .protocol = IPC_PROTOCOL, .layout = BOARD_LAYOUT, .slot = SLOT,
+	    .generation = 1, .pool = slice_str(""), .name = slice_str("store"));
 }
 
 static int wait_store(struct rig *rig)
@@ -206,9 +209,11 @@ static struct rig *rig_new(const char *store_options)
 	log_open("test", LOG_ERROR);
 	snprintf(rig->dir, sizeof rig->dir, "/tmp/test_store.XXXXXX");
 	assert_non_null(mkdtemp(rig->dir));
-	text = xasprintf("[daemon]\nname = node-1\nstate_dir = %s\nruntime_dir = %s\nlog_level = error\n"
-			 "[pool default]\nqueues = q\n[handler t]\ncommand = /bin/true\nbackoff = none\n"
-			 "[store]\n%s\n", rig->dir, rig->dir, store_options);
+	text = xasprintf(
+	    "[daemon]\nname = node-1\nstate_dir = %s\nruntime_dir = %s\nlog_level = error\n"
+	    "[pool default]\nqueues = q\n[handler t]\ncommand = /bin/true\nbackoff = none\n"
+	    "[store]\n%s\n",
+	    rig->dir, rig->dir, store_options);
 	rig->conf = conf_parse(slice_str(text), "/test.conf", &err);
 	if (!rig->conf)
 		fail_msg("%s", err.text);
@@ -222,7 +227,8 @@ static struct rig *rig_new(const char *store_options)
 
 static void rig_free(struct rig *rig)
 {
-	static const char *const names[] = {"skep.db", "skep.db-wal", "skep.db-shm", "skep.db.lock", "store.sock"};
+	static const char *const names[] = {
+	    "skep.db", "skep.db-wal", "skep.db-shm", "skep.db.lock", "store.sock"};
 
 	if (rig->store)
 		kill_store(rig);
@@ -246,12 +252,14 @@ static struct board_slot store_slot(struct rig *rig)
 	return slot;
 }
 
-/* --- the others ------------------------------------------------------------------------------------- */
+/* --- the others
+ * ------------------------------------------------------------------------------------- */
 
 static void name_party(struct party *p, enum role_id role)
 {
-	SEND(p->rig->control, peer, .pid = (uint32_t)p->pid, .role = (uint8_t)role, .slot = 2, .generation = 1,
-	    .pool = slice_str(""), .name = slice_str(role == ROLE_WORKER ? "default/1" : "peer"));
+	SEND(p->rig->control, peer, .pid = (uint32_t)p->pid, .role = (uint8_t)role, .slot = 2,
+	    .generation = 1, .pool = slice_str(""),
+	    .name = slice_str(role == ROLE_WORKER ? "default/1" : "peer"));
 }
 
 static bool connect_for(struct rig *rig, int back)
@@ -263,7 +271,9 @@ static bool connect_for(struct rig *rig, int back)
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control = {0};
 	struct iovec iov = {&(char){0}, 1};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+	struct msghdr msg = {.msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = control.bytes,
 	    .msg_controllen = sizeof control.bytes};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 	bool sent;
@@ -301,7 +311,9 @@ static int receive_fd(int from)
 	} control;
 	char byte;
 	struct iovec iov = {&byte, 1};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+	struct msghdr msg = {.msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = control.bytes,
 	    .msg_controllen = sizeof control.bytes};
 	int fd;
 
@@ -361,7 +373,8 @@ static void bury(struct party *p, bool asked)
 
 static void hello(struct party *p, enum role_id role, uint32_t held)
 {
-	SEND(p->fd, hello, .protocol = IPC_PROTOCOL, .layout = BOARD_LAYOUT, .role = (uint8_t)role, .held = held);
+	SEND(p->fd, hello, .protocol = IPC_PROTOCOL, .layout = BOARD_LAYOUT, .role = (uint8_t)role,
+	    .held = held);
 }
 
 static void welcome(struct party *p)
@@ -399,18 +412,21 @@ static struct id run_id(unsigned n)
 	return id;
 }
 
-#define JOB(run_, id_) .run = run_id(run_), .queue = slice_str("q"), .job = slice_str(id_), .type = slice_str("t")
+#define JOB(run_, id_)                                                                             \
+	.run = run_id(run_), .queue = slice_str("q"), .job = slice_str(id_), .type = slice_str("t")
 
 static void send_claim(struct party *p, unsigned run, const char *id, uint8_t flags)
 {
-	SEND(p->fd, claim, JOB(run, id), .flags = flags, .expires_wall_ms = JOB_NOT_GIVEN, .retries = JOB_NOT_GIVEN);
+	SEND(p->fd, claim, JOB(run, id), .flags = flags, .expires_wall_ms = JOB_NOT_GIVEN,
+	    .retries = JOB_NOT_GIVEN);
 }
 
 static void send_outcome(struct party *p, unsigned run, const char *id, enum outcome outcome)
 {
-	SEND(p->fd, outcome, JOB(run, id), .outcome = (uint8_t)outcome, .exit_code = 0, .started_wall_ms = clock_wall_ms(),
-	    .error = slice_str("e"), .reply_to = slice_str(""), .correlation = slice_str(""),
-	    .retries = JOB_NOT_GIVEN, .result = slice_str("r"), .body = slice_str("b"));
+	SEND(p->fd, outcome, JOB(run, id), .outcome = (uint8_t)outcome, .exit_code = 0,
+	    .started_wall_ms = clock_wall_ms(), .error = slice_str("e"), .reply_to = slice_str(""),
+	    .correlation = slice_str(""), .retries = JOB_NOT_GIVEN, .result = slice_str("r"),
+	    .body = slice_str("b"));
 }
 
 static void recorded(struct party *p, unsigned run)
@@ -437,17 +453,20 @@ static struct msg_reply reply(struct party *p)
 	return m;
 }
 
-/* The board is published last in a turn, after the answers: one more turn, and it shows what was answered. */
+/* The board is published last in a turn, after the answers: one more turn, and it shows what was
+ * answered. */
 static void another_turn(struct party *gateway)
 {
-	SEND(gateway->fd, watch, .request = 0, .queue = slice_str("q"), .job = slice_str("no such job"));
+	SEND(gateway->fd, watch, .request = 0, .queue = slice_str("q"),
+	    .job = slice_str("no such job"));
 	assert_int_equal(reply(gateway).status, 404);
 }
 
 static void send_submit(struct party *p, uint64_t request, const char *id)
 {
-	SEND(p->fd, submit, .request = request, .queue = slice_str("q"), .job = slice_str(id), .type = slice_str("t"),
-	    .due_wall_ms = JOB_NOT_GIVEN, .delay_ms = JOB_NOT_GIVEN, .body = slice_str("the body"));
+	SEND(p->fd, submit, .request = request, .queue = slice_str("q"), .job = slice_str(id),
+	    .type = slice_str("t"), .due_wall_ms = JOB_NOT_GIVEN, .delay_ms = JOB_NOT_GIVEN,
+	    .body = slice_str("the body"));
 }
 
 /* What a job's row says, read as the gateway does. */
@@ -471,7 +490,8 @@ static int64_t job_number(struct rig *rig, const char *column, const char *id)
 	return value;
 }
 
-/* --- tests ------------------------------------------------------------------------------------------ */
+/* --- tests
+ * ------------------------------------------------------------------------------------------ */
 
 static void test_group_commit(void **state)
 {
@@ -485,8 +505,12 @@ static void test_group_commit(void **state)
 	for (unsigned i = 0; i < MANY; i++) {
 		struct frame_writer w = {.out = &out};
 		char id[16];
-		struct msg_outcome m = {.run = run_id(i), .queue = slice_str("q"), .type = slice_str("t"),
-		    .outcome = OUTCOME_DONE, .retries = JOB_NOT_GIVEN, .result = slice_str("r")};
+		struct msg_outcome m = {.run = run_id(i),
+		    .queue = slice_str("q"),
+		    .type = slice_str("t"),
+		    .outcome = OUTCOME_DONE,
+		    .retries = JOB_NOT_GIVEN,
+		    .result = slice_str("r")};
 
 		snprintf(id, sizeof id, "%u", i);
 		m.job = slice_str(id);
@@ -541,7 +565,8 @@ static void test_an_unknown_process_is_closed(void **state)
 static void test_nobody_says_what_is_not_his_to_say(void **state)
 {
 	struct rig *rig = ready_rig("");
-	struct party *worker = join(rig, ROLE_WORKER), *gateway = join(rig, ROLE_GATEWAY), *liar, *hasty;
+	struct party *worker = join(rig, ROLE_WORKER), *gateway = join(rig, ROLE_GATEWAY), *liar,
+		     *hasty;
 
 	(void)state;
 	send_submit(worker, 1, "a");
@@ -632,7 +657,8 @@ static void test_told_to_go_is_no_loss(void **state)
 	rig_free(rig);
 }
 
-/* A new store answers nobody before it has heard every worker that lives; what is held is not lost, the rest is. */
+/* A new store answers nobody before it has heard every worker that lives; what is held is not lost,
+ * the rest is. */
 static void test_restart_with_holds(void **state)
 {
 	struct rig *rig = ready_rig("");
@@ -664,7 +690,8 @@ static void test_restart_with_holds(void **state)
 	assert_int_equal(job_number(rig, "losses", "held"), 0);
 	assert_int_equal(job_number(rig, "losses", "forgotten"), 1);
 	/* Both runs go on and are known. */
-	SEND(gateway->fd, watch, .request = 1, .queue = slice_str("q"), .job = slice_str("volatile"));
+	SEND(gateway->fd, watch, .request = 1, .queue = slice_str("q"),
+	    .job = slice_str("volatile"));
 	send_claim(worker, 9, "held", CLAIM_ASKS | CLAIM_REDELIVERED);
 	assert_int_equal(verdict(worker).verdict, VERDICT_TAKE);
 	send_outcome(worker, 3, "volatile", OUTCOME_DONE);
@@ -676,7 +703,8 @@ static void test_restart_with_holds(void **state)
 	rig_free(rig);
 }
 
-/* A worker whose connection broke comes again and does not name a run: it has not heard the verdict. */
+/* A worker whose connection broke comes again and does not name a run: it has not heard the
+ * verdict. */
 static void test_connecting_again_is_no_loss(void **state)
 {
 	struct rig *rig = ready_rig("");
@@ -714,8 +742,8 @@ static void test_take_then_outcome(void **state)
 	(void)state;
 	SEND(courier->fd, credit, .parcels = 10);
 	send_claim(worker, 1, "a", 0);
-	SEND(worker->fd, take, JOB(1, "a"), .due_wall_ms = JOB_NOT_GIVEN, .running = 1, .reason = slice_str("long"),
-	    .body = slice_str("b"));
+	SEND(worker->fd, take, JOB(1, "a"), .due_wall_ms = JOB_NOT_GIVEN, .running = 1,
+	    .reason = slice_str("long"), .body = slice_str("b"));
 	EXPECT(worker, TAKEN, taken, &taken);
 	assert_silent(courier);
 	send_outcome(worker, 1, "a", OUTCOME_RETRY);
@@ -749,9 +777,12 @@ static void test_a_courier_that_goes_gives_its_parcels_back(void **state)
 	EXPECT(courier, PARCEL, parcel, &second);
 	assert_int_equal(second.parcel, first.parcel);
 	EXPECT(courier, PARCEL, parcel, &second);
-	SEND(courier->fd, settle, .parcel = first.parcel, .how = SETTLE_CONFIRMED, .reason = slice_str(""));
-	SEND(courier->fd, settle, .parcel = second.parcel, .how = SETTLE_CONFIRMED, .reason = slice_str(""));
-	SEND(courier->fd, settle, .parcel = 12345, .how = SETTLE_CONFIRMED, .reason = slice_str(""));
+	SEND(courier->fd, settle, .parcel = first.parcel, .how = SETTLE_CONFIRMED,
+	    .reason = slice_str(""));
+	SEND(courier->fd, settle, .parcel = second.parcel, .how = SETTLE_CONFIRMED,
+	    .reason = slice_str(""));
+	SEND(
+	    courier->fd, settle, .parcel = 12345, .how = SETTLE_CONFIRMED, .reason = slice_str(""));
 	SEND(courier->fd, settle, .parcel = 1, .how = 99, .reason = slice_str(""));
 	assert_int_equal(next_frame(courier), MSG_NONE); /* the last one was no word of ours */
 	send_submit(gateway, 3, "c");

@@ -1,9 +1,10 @@
-/* links: daemon/store/store.sql.c daemon/store/asks.c daemon/store/batch.c daemon/store/bodies.c daemon/store/claims.c daemon/store/deals.c daemon/store/jobs.c daemon/store/lanes.c daemon/store/ledger.c daemon/store/map.c daemon/store/parcels.c daemon/store/record.c daemon/store/requests.c daemon/store/sweep.c daemon/store/tombs.c daemon/store/verdict.c */
+/* links: daemon/store/store.sql.c daemon/store/asks.c daemon/store/batch.c daemon/store/bodies.c daemon/store/claims.c daemon/store/deals.c daemon/store/jobs.c daemon/store/lanes.c daemon/store/ledger.c daemon/store/map.c daemon/store/parcels.c daemon/store/record.c daemon/store/requests.c daemon/store/sweep.c daemon/store/takes.c daemon/store/tombs.c daemon/store/verdict.c */
 /* SPDX-License-Identifier: MIT */
 /* Outcomes, losses, take-overs and verdicts, on a real database. */
 #include "tests/unit/store_books.h"
 
-/* --- outcomes --------------------------------------------------------------------------------------- */
+/* --- outcomes
+ * --------------------------------------------------------------------------------------- */
 
 static void test_done_at_first_delivery(void **state)
 {
@@ -13,7 +14,8 @@ static void test_done_at_first_delivery(void **state)
 	started(b, 1, "a");
 	rows = b->l.batch.rows;
 	ended(b, 1, "a", OUTCOME_DONE);
-	assert_int_equal(b->l.batch.rows - rows, 2); /* a job, a run: nothing else on the fast path */
+	assert_int_equal(
+	    b->l.batch.rows - rows, 2); /* a job, a run: nothing else on the fast path */
 	assert_int_equal(job_state(b, "a"), JOB_DONE);
 	assert_int_equal(job_row(b, "a").attempt, 1);
 	assert_int_equal(job_row(b, "a").runs, 1);
@@ -21,7 +23,8 @@ static void test_done_at_first_delivery(void **state)
 	assert_number(b, "SELECT created_wall_ms FROM job", START - 50);
 	assert_number(b, "SELECT key & 4095 FROM run", 0);
 	assert_number(b, "SELECT attempt FROM run", 1);
-	assert_number(b, "SELECT count(*) FROM run WHERE signal IS NULL AND exit_code = 0 AND error IS NULL", 1);
+	assert_number(b,
+	    "SELECT count(*) FROM run WHERE signal IS NULL AND exit_code = 0 AND error IS NULL", 1);
 	assert_number(b, "SELECT count(*) FROM body", 0);
 	assert_int_equal(b->over, 1);
 	assert_null(claims_find(&b->l.claims, run_id(1)));
@@ -29,7 +32,8 @@ static void test_done_at_first_delivery(void **state)
 
 static void test_an_outcome_sent_again_changes_nothing(void **state)
 {
-	static const enum outcome outcomes[] = {OUTCOME_DONE, OUTCOME_RETRY, OUTCOME_DEAD, OUTCOME_RELEASED};
+	static const enum outcome outcomes[] = {
+	    OUTCOME_DONE, OUTCOME_RETRY, OUTCOME_DEAD, OUTCOME_RELEASED};
 	struct books *b = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(outcomes); i++) {
@@ -94,14 +98,16 @@ static void test_retries_are_exhausted(void **state)
 	assert_int_equal(job_row(b, "a").attempt, 3);
 	assert_int_equal(parcel_state(b, "a"), -1);
 	assert_number(b, "SELECT error = 'it failed' FROM job", 1);
-	assert_number(b, "SELECT count(*) FROM body", 1); /* its own; those of the parcels are gone */
+	assert_number(
+	    b, "SELECT count(*) FROM body", 1); /* its own; those of the parcels are gone */
 	assert_int_equal(b->ended_as, JOB_DEAD);
 }
 
 static void test_the_jobs_own_retries_win(void **state)
 {
 	struct books *b = *state;
-	struct msg_outcome none = outcome_of(1, "a", OUTCOME_RETRY), many = outcome_of(2, "b", OUTCOME_RETRY);
+	struct msg_outcome none = outcome_of(1, "a", OUTCOME_RETRY),
+			   many = outcome_of(2, "b", OUTCOME_RETRY);
 
 	none.retries = 0;
 	record(b, &none);
@@ -210,7 +216,8 @@ static void test_released_without_a_name_leaves_nothing(void **state)
 static void test_a_worker_cannot_say_lost(void **state)
 {
 	struct books *b = *state;
-	struct msg_outcome lost_one = outcome_of(1, "a", OUTCOME_LOST), unknown = outcome_of(1, "a", 77);
+	struct msg_outcome lost_one = outcome_of(1, "a", OUTCOME_LOST),
+			   unknown = outcome_of(1, "a", 77);
 	struct msg_outcome nameless = outcome_of(1, "", OUTCOME_DONE);
 
 	assert_true(record_outcome(&b->l, &lost_one, slice_str("w"), b->now) < 0);
@@ -233,7 +240,8 @@ static void test_retry_without_its_body_is_dead(void **state)
 static void test_reply(void **state)
 {
 	struct books *b = *state;
-	struct msg_outcome done = outcome_of(1, "a", OUTCOME_DONE), dead = outcome_of(2, "b", OUTCOME_DEAD);
+	struct msg_outcome done = outcome_of(1, "a", OUTCOME_DONE),
+			   dead = outcome_of(2, "b", OUTCOME_DEAD);
 	struct slice packed, body;
 	struct parcel_row row;
 	struct job job;
@@ -261,7 +269,8 @@ static void test_reply(void **state)
 	bodies_done(&b->l.bodies);
 }
 
-/* --- losses ----------------------------------------------------------------------------------------- */
+/* --- losses
+ * ----------------------------------------------------------------------------------------- */
 
 static void test_loss_of_a_first_delivery(void **state)
 {
@@ -318,7 +327,8 @@ static void test_three_losses_of_a_taken_job(void **state)
 	struct books *b = *state;
 
 	for (unsigned i = 1; i <= 3; i++) {
-		assert_int_equal(asked(b, i, "a", i > 1 ? parcel_id(b, "a") : 0).verdict, VERDICT_RUN);
+		assert_int_equal(
+		    asked(b, i, "a", i > 1 ? parcel_id(b, "a") : 0).verdict, VERDICT_RUN);
 		take(b, i, "a", true);
 		assert_int_equal(parcel_state(b, "a"), PARCEL_HELD);
 		lost(b, i);
@@ -360,7 +370,8 @@ static void test_told_to_go_is_released_not_lost(void **state)
 	assert_number(b, "SELECT outcome FROM run", OUTCOME_RELEASED);
 }
 
-/* The verdict was committed and the store died before it was sent: the run asks again under the same id. */
+/* The verdict was committed and the store died before it was sent: the run asks again under the
+ * same id. */
 static void test_a_loss_is_taken_back_when_the_run_asks(void **state)
 {
 	struct books *b = *state;
@@ -390,7 +401,8 @@ static void test_a_loss_is_taken_back_when_the_outcome_comes(void **state)
 	assert_int_equal(job_row(b, "a").losses, 0);
 }
 
-/* Two copies of a job: one is retried, the worker of the other dies. The parcel is the only copy that is left. */
+/* Two copies of a job: one is retried, the worker of the other dies. The parcel is the only copy
+ * that is left. */
 static void test_a_loss_leaves_the_retry_of_another_run(void **state)
 {
 	struct books *b = *state;
@@ -404,7 +416,8 @@ static void test_a_loss_leaves_the_retry_of_another_run(void **state)
 	assert_int_equal(job_state(b, "a"), JOB_RETRYING);
 }
 
-/* --- take-overs ------------------------------------------------------------------------------------- */
+/* --- take-overs
+ * ------------------------------------------------------------------------------------- */
 
 static void test_take_makes_a_parcel(void **state)
 {
@@ -432,7 +445,7 @@ static void test_take_of_a_delay(void **state)
 	    .due_wall_ms = START + 60000,
 	    .reason = slice_str("")};
 
-	record_take(&b->l, &m, &b->worker, slice_str("w"), b->now);
+	takes_record(&b->l, &m, &b->worker, slice_str("w"), b->now);
 	assert_int_equal(parcel_state(b, "a"), PARCEL_DELAYED);
 	assert_int_equal(job_row(b, "a").due_wall_ms, START + 60000);
 	assert_int_equal(b->l.parcels.next_due_ms, START + 60000);
@@ -508,7 +521,8 @@ static void test_nameless_gets_a_name(void **state)
 	bodies_done(&b->l.bodies);
 }
 
-/* --- verdicts --------------------------------------------------------------------------------------- */
+/* --- verdicts
+ * --------------------------------------------------------------------------------------- */
 
 static void test_over_is_dropped(void **state)
 {
@@ -556,7 +570,8 @@ static void test_expired_is_buried(void **state)
 static void test_dedupe_of_two_first_deliveries(void **state)
 {
 	struct books *b = *state;
-	struct msg_claim first = claim_of(1, "a", CLAIM_ASKS), second = claim_of(2, "a", CLAIM_ASKS);
+	struct msg_claim first = claim_of(1, "a", CLAIM_ASKS),
+			 second = claim_of(2, "a", CLAIM_ASKS);
 
 	assert_int_equal(decide(b, &first).verdict, VERDICT_RUN);
 	assert_int_equal(decide(b, &second).verdict, VERDICT_TAKE);

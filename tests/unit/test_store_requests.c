@@ -1,4 +1,4 @@
-/* links: daemon/store/store.sql.c daemon/store/asks.c daemon/store/batch.c daemon/store/bodies.c daemon/store/claims.c daemon/store/deals.c daemon/store/jobs.c daemon/store/lanes.c daemon/store/ledger.c daemon/store/map.c daemon/store/parcels.c daemon/store/record.c daemon/store/requests.c daemon/store/sweep.c daemon/store/tombs.c daemon/store/verdict.c daemon/store/watches.c */
+/* links: daemon/store/store.sql.c daemon/store/asks.c daemon/store/batch.c daemon/store/bodies.c daemon/store/claims.c daemon/store/deals.c daemon/store/jobs.c daemon/store/lanes.c daemon/store/ledger.c daemon/store/map.c daemon/store/parcels.c daemon/store/record.c daemon/store/requests.c daemon/store/sweep.c daemon/store/takes.c daemon/store/tombs.c daemon/store/verdict.c daemon/store/watches.c */
 /* SPDX-License-Identifier: MIT */
 /* What people ask for: submit, retry by hand, cancel, watch. */
 #include "daemon/store/watches.h"
@@ -6,15 +6,18 @@
 
 static struct request_answer cancel(struct books *b, const char *queue, const char *id)
 {
-	return requests_abort(&b->l, &(struct msg_abort){.queue = slice_str(queue), .job = slice_str(id)}, b->now);
+	return requests_abort(
+	    &b->l, &(struct msg_abort){.queue = slice_str(queue), .job = slice_str(id)}, b->now);
 }
 
 static struct request_answer retry(struct books *b, const char *id)
 {
-	return requests_retry(&b->l, &(struct msg_retry){.queue = slice_str("q"), .job = slice_str(id)}, b->now);
+	return requests_retry(
+	    &b->l, &(struct msg_retry){.queue = slice_str("q"), .job = slice_str(id)}, b->now);
 }
 
-/* --- submit ----------------------------------------------------------------------------------------- */
+/* --- submit
+ * ----------------------------------------------------------------------------------------- */
 
 static void test_submit(void **state)
 {
@@ -71,7 +74,8 @@ static void test_submit_without_names(void **state)
 	assert_number(b, "SELECT count(*) FROM job", 0);
 }
 
-/* --- retry ------------------------------------------------------------------------------------------ */
+/* --- retry
+ * ------------------------------------------------------------------------------------------ */
 
 static void test_retry_of_a_dead_job(void **state)
 {
@@ -88,7 +92,8 @@ static void test_retry_of_a_dead_job(void **state)
 	assert_int_equal(job_row(b, "a").body, 0);
 	assert_int_equal(parcel_state(b, "a"), PARCEL_READY);
 	assert_number(b, "SELECT count(*) FROM body", 1);
-	assert_number(b, "SELECT count(*) FROM job WHERE error IS NULL AND ended_wall_ms IS NULL", 1);
+	assert_number(
+	    b, "SELECT count(*) FROM job WHERE error IS NULL AND ended_wall_ms IS NULL", 1);
 	assert_int_equal(asked(b, 3, "a", parcel_id(b, "a")).attempt, 1);
 	ended(b, 3, "a", OUTCOME_DONE);
 	assert_int_equal(job_state(b, "a"), JOB_DONE);
@@ -147,7 +152,8 @@ static void test_retry_of_an_expired_job_does_not_expire_again(void **state)
 	buf_free(&out);
 }
 
-/* --- cancel ----------------------------------------------------------------------------------------- */
+/* --- cancel
+ * ----------------------------------------------------------------------------------------- */
 
 static void test_cancel_what_waits_here(void **state)
 {
@@ -267,7 +273,8 @@ static void test_a_cancel_outlives_its_run(void **state)
 static void test_one_id_in_several_queues(void **state)
 {
 	struct books *b = *state;
-	struct msg_submit m = {.queue = slice_str("other"), .job = slice_str("a"), .type = slice_str("t")};
+	struct msg_submit m = {
+	    .queue = slice_str("other"), .job = slice_str("a"), .type = slice_str("t")};
 	struct request_answer a;
 
 	submit(b, "a");
@@ -289,7 +296,8 @@ static void test_tombstones_do_not_wait_for_ever(void **state)
 	assert_int_equal(b->asks, 0);
 }
 
-/* --- watch ------------------------------------------------------------------------------------------ */
+/* --- watch
+ * ------------------------------------------------------------------------------------------ */
 
 static void test_watch(void **state)
 {
@@ -334,7 +342,8 @@ static void test_watches(void **state)
 	for (unsigned i = 0; i < WATCHES_MAX + 10; i++)
 		watches_add(&w, &gateway, 16, slice_str("q"), slice_str("c"));
 	assert_int_equal(w.by_job.n, WATCHES_MAX);
-	watches_fire(&w, slice_str("q"), slice_str("b"), tell, &told); /* the oldest are forgotten */
+	watches_fire(
+	    &w, slice_str("q"), slice_str("b"), tell, &told); /* the oldest are forgotten */
 	assert_int_equal(told, 3);
 	watches_free(&w);
 }

@@ -39,7 +39,8 @@ static const struct row rows[] = {
     {"nameless, redelivered", {PLAIN, .nameless = true, .redelivered = true}, VERDICT_TAKE},
     {"four deliveries", {PLAIN, .deliveries = 4}, VERDICT_RUN, 1, false},
     {"five deliveries", {PLAIN, .deliveries = 5}, VERDICT_TAKE},
-    {"five deliveries of a parcel", {PLAIN, .deliveries = 5, .from_parcel = true}, VERDICT_RUN, 1, false},
+    {"five deliveries of a parcel", {PLAIN, .deliveries = 5, .from_parcel = true}, VERDICT_RUN, 1,
+	false},
     {"two losses of three", {PLAIN, .losses = 2}, VERDICT_RUN, 1, true},
     {"three losses of three", {PLAIN, .losses = 3}, VERDICT_BURY, .outcome = OUTCOME_DEAD},
     {"taken over before it is buried", {PLAIN, .losses = 3, .deliveries = 5}, VERDICT_TAKE},
@@ -58,10 +59,10 @@ static void test_rows(void **state)
 		struct verdict_reading r;
 
 		verdict_read(&row->facts, NOW, &r);
-		if (r.verdict != row->verdict || r.attempt != row->attempt || r.alone != row->alone ||
-		    r.outcome != row->outcome)
-			fail_msg("%s: verdict %d attempt %u alone %d outcome %d", row->what, r.verdict, r.attempt,
-			    r.alone, r.outcome);
+		if (r.verdict != row->verdict || r.attempt != row->attempt ||
+		    r.alone != row->alone || r.outcome != row->outcome)
+			fail_msg("%s: verdict %d attempt %u alone %d outcome %d", row->what,
+			    r.verdict, r.attempt, r.alone, r.outcome);
 		if (r.verdict == VERDICT_BURY || r.verdict == VERDICT_TAKE)
 			assert_true(r.reason[0] != '\0');
 	}
