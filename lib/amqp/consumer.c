@@ -20,6 +20,7 @@
 #define CONSUMER_BACKOFF_FIRST_MS 500
 #define CONSUMER_BACKOFF_MAX_MS 30000
 #define CONSUMER_PARKED_MS 60000
+#define CONSUMER_REPEAT_MS 60000 /* how often the same trouble is told */
 #define CONSUMER_STABLE_MS 60000 /* consumed for so long: the next failure is the first one */
 
 enum consumer_state {
@@ -61,7 +62,7 @@ struct amqp_consumer {
 	bool delivering; /* this session has begun to consume */
 	size_t steps;    /* of the topology, not yet answered */
 	unsigned tries;
-	int64_t consuming_since_ms;
+	int64_t consuming_since_ms, told_ms; /* told_ms: 0 when there was nothing to tell */
 	struct loop_timer timer;
 	struct tags tags;
 	char tag[256];
@@ -157,13 +158,15 @@ static void refused(struct amqp_consumer *c, unsigned code, const char *why)
 {
 	bool park = code == AMQP_ACCESS_REFUSED
 	    || (code == AMQP_PRECONDITION_FAILED && c->state != CONSUMER_CONSUMING);
+	int64_t now = loop_now_ms(conn_loop(c->conn));
 
 	if (park) {
 		conn_notice(c->conn, AMQP_NOTICE_ALERT,
 		    "queue '%s' is parked, next try in a minute: %u %s", c->queue->section, code, why);
-	} else {
+	} else if (c->told_ms == 0 || now - c->told_ms >= CONSUMER_REPEAT_MS) {
 		conn_notice(c->conn, AMQP_NOTICE_WARN, "queue '%s': %u %s", c->queue->section, code,
 		    why);
+		c->told_ms = now;
 	}
 	wait_or_park(c, park);
 }
@@ -222,6 +225,7 @@ static int on_consume_ok(struct amqp_consumer *c, const amqp_method_t *m UNUSED,
 		return err_set(err, -EPROTO, "the broker sent an unexpected consume-ok");
 	set_state(c, CONSUMER_CONSUMING);
 	c->delivering = true;
+	c->told_ms = 0;
 	c->consuming_since_ms = loop_now_ms(conn_loop(c->conn));
 	return 0;
 }
