@@ -34,6 +34,7 @@ struct dispatch {
 	struct delivery *running;
 	struct loop_timer again, take, patience;
 	bool stopping, told_empty;
+	bool abandoned; /* what ends now is not reported */
 };
 
 /* --- runs ------------------------------------------------------------------------------------- */
@@ -62,6 +63,12 @@ static void on_ended(void *arg, struct run_end *end)
 	OBJ(struct dispatch, x, arg, DISPATCH_MAGIC);
 
 	loop_timer_stop(&x->patience);
+	if (x->abandoned) {
+		buf_free(&end->result);
+		buf_free(&end->logs);
+		x->events->empty(x->arg);
+		return;
+	}
 	run_ended(x, x->running, end);
 }
 
@@ -462,6 +469,15 @@ void dispatch_stop(struct dispatch *x, bool hurry, int64_t within_ms)
 		runner_stop(x->runner, RUN_STOP_RELEASE, 0);
 	else
 		loop_timer_set(&x->patience, within_ms);
+}
+
+void dispatch_abandon(struct dispatch *x)
+{
+	x->stopping = x->abandoned = true;
+	if (x->running)
+		runner_stop(x->runner, RUN_STOP_RELEASE, 0);
+	else
+		x->events->empty(x->arg);
 }
 
 bool dispatch_is_empty(const struct dispatch *x)

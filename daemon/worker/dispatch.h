@@ -56,6 +56,11 @@ void dispatch_lost(struct dispatch *x, struct source *source);
 /* Starts nothing more and gives back what has not started. The run that goes on has so long to
  * end; then it is stopped and released. hurry: it is killed. */
 void dispatch_stop(struct dispatch *x, bool hurry, int64_t within_ms);
+
+/* The node has died under this worker, and what runs here may be why. It is killed and nothing is
+ * said of it: its claim stays open, a loss to the next store. Were it released, such a job would
+ * be run for ever. `empty` follows. */
+void dispatch_abandon(struct dispatch *x);
 bool dispatch_is_empty(const struct dispatch *x);
 
 #endif

@@ -159,7 +159,10 @@ static void on_empty(void *arg)
 {
 	OBJ(struct worker, w, arg, WORKER_MAGIC);
 
-	leave_if_done(w);
+	if (!w->p->control)
+		process_exit(w->p, EXIT_DRAINED);
+	else
+		leave_if_done(w);
 }
 
 static void on_turn(struct loop_hook *hook)
@@ -241,6 +244,10 @@ static void worker_stop(struct process *p, bool hurry, int64_t within_ms)
 
 	if (hurry)
 		loop_timer_set(&w->hurry, HURRY_MS);
+	if (!p->control) {
+		dispatch_abandon(w->dispatch);
+		return;
+	}
 	dispatch_stop(w->dispatch, hurry, within_ms);
 	consume_stop(w->consume);
 	if (!w->quiet)
