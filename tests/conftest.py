@@ -6,6 +6,7 @@ xdist workers, and each test gets a vhost of its own. Tests that stop, kill or a
 `own_broker`: a second node, theirs alone, in one xdist group so that they follow one another.
 """
 
+import logging
 import os
 import shutil
 import sys
@@ -28,6 +29,7 @@ node: Rabbit | None = None
 
 def pytest_configure(config: pytest.Config) -> None:
     global node
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # brokers that go away are the subject here
     config.addinivalue_line("markers", "own_broker: stops, kills or alarms the broker")
     if RUN_DIR in os.environ or config.option.collectonly:
         return

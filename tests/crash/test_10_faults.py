@@ -75,7 +75,7 @@ TABLE: dict[str, list[Cost]] = {
     "worker.after_ack": [Cost(foreign), Cost(submitted)],
     "worker.before_take": [Cost(taken_unstarted), Cost(taken_while_running, (2, 2), (1, 1))],
     "worker.taken": [Cost(taken_unstarted), Cost(taken_while_running, (2, 2), (1, 1))],
-    "store.claim": [Cost(foreign), Cost(submitted)],
+    "store.claim": [Cost(submitted)],  # a first delivery from others does not ask
     "store.verdict": [Cost(submitted)],
     "store.outcome": [Cost(foreign), Cost(submitted)],
     "store.before_commit": [Cost(foreign), Cost(submitted)],

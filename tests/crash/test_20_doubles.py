@@ -3,6 +3,8 @@
 
 import os
 import signal
+from contextlib import suppress
+from http.client import HTTPException
 
 import pytest
 
@@ -14,23 +16,21 @@ from waiting import stays, wait_until
 LINE = 'echo "$SKEP_JOB_ID $SKEP_ATTEMPT" >> "$RUNS"\n'
 
 
-@pytest.mark.parametrize("point", ["courier.published", "courier.confirmed", "store.settle"])
+@pytest.mark.parametrize("point", ["courier.published", "courier.confirmed"])
 def test_a_confirm_after_the_next_retry_was_recorded_does_not_clear_it(
     faulty: Skep, broker: Broker, queue_type: str, point: str
 ) -> None:
     faulty.consume("work", queue_type)
     faulty.handler("flaky", LINE + '[ "$SKEP_ATTEMPT" -ge 3 ]', backoff="fixed 2s")
-    # the process that holds the confirm stops, and goes on only when the next retry is recorded
-    stopped = point.split(".")[0]
+    # the courier stops with the confirm in its hands, and goes on only when the next retry is recorded
     faulty.environment["SKEP_FAULT"] = f"{point}:stop"
     faulty.start()
     faulty.wait_consuming("work")
     faulty.http("POST", "/v1/jobs?type=flaky&queue=work&id=late", b"x", {"Content-Type": "text/plain"})
     wait_until((faulty.dir / "fired" / point).exists, f"{point} to be passed")
     wait_until(lambda: len(faulty.runs("late")) == 1, "attempt 1, whose parcel is not settled")
-    if stopped == "courier":
-        faulty.wait_state("late", "retrying")
-    os.kill(faulty.pid(stopped), signal.SIGCONT)
+    faulty.wait_state("late", "retrying")
+    os.kill(faulty.pid("courier"), signal.SIGCONT)
     job = faulty.wait_done("late", 30)
     assert outcomes(job) == ["retry", "retry", "done"] and len(faulty.runs("late")) == 3
     audit(faulty, ["late"])
@@ -102,7 +102,9 @@ def test_a_job_that_kills_the_whole_node_is_dead_after_three_losses(
             deaths += 1
             skep.assert_nothing_left()
             skep.start(wait=False)
-        return skep.healthy() and (skep.job("bomb") or {}).get("state") == "dead"
+        with suppress(OSError, HTTPException):  # it may die while it answers
+            return (skep.job("bomb") or {}).get("state") == "dead"
+        return False
 
     wait_until(over, "the job to be dead", 60)
     job = skep.job("bomb")
