@@ -24,8 +24,9 @@ static int make_dirs(const char *path, mode_t mode, struct err *err)
 	return errno == EEXIST ? 1 : err_sys(err, errno, "cannot make directory '%s'", path);
 }
 
-/* The runtime directory may stand in /tmp, where anybody could have made it before us. */
-static int make_runtime_dir(const char *path, struct err *err)
+/* The runtime directory may stand in /tmp, where anybody could have made it before us. The store's
+ * user is trusted with it as with the sockets in it. */
+static int make_runtime_dir(const char *path, uid_t store_uid, struct err *err)
 {
 	struct stat st;
 	int rc = make_dirs(path, 0755, err);
@@ -38,7 +39,7 @@ static int make_runtime_dir(const char *path, struct err *err)
 		return err_sys(err, errno, "cannot look at '%s'", path);
 	if (!S_ISDIR(st.st_mode))
 		return err_set(err, -ENOTDIR, "'%s' is not a directory", path);
-	if (st.st_uid != geteuid() && st.st_uid != 0)
+	if (st.st_uid != geteuid() && st.st_uid != 0 && st.st_uid != store_uid)
 		return err_set(err, -EPERM,
 		    "directory '%s' belongs to user %u: set runtime_dir to one of your own", path,
 		    (unsigned)st.st_uid);
@@ -111,7 +112,7 @@ int instance_open(struct instance *ret, const struct conf *conf, uid_t store_uid
     struct err *err)
 {
 	struct instance i = {-1, -1};
-	int rc = make_runtime_dir(conf->daemon.runtime_dir, err);
+	int rc = make_runtime_dir(conf->daemon.runtime_dir, store_uid, err);
 
 	if (rc == 0)
 		rc = make_state_dir(conf->daemon.state_dir, store_uid, store_gid, err);

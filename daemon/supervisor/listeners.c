@@ -42,6 +42,17 @@ static bool is_answered(const struct sockaddr_un *sun)
 	return connect(fd, (const struct sockaddr *)sun, sizeof *sun) == 0 || errno == EAGAIN;
 }
 
+/* The mode comes from the umask: a chmod() would follow what the directory's owner has put there
+ * meanwhile. */
+static int bind_with_mode(int fd, const struct sockaddr_un *sun, mode_t mode)
+{
+	mode_t old = umask(0777 & ~mode);
+	int rc = bind(fd, (const struct sockaddr *)sun, sizeof *sun) < 0 ? -errno : 0;
+
+	umask(old);
+	return rc;
+}
+
 /* Nobody can connect before listen(), so the permissions are right before they count. */
 static int open_socket(
     const char *path, const struct account *owner, mode_t mode, bool ask_first, struct err *err)
@@ -58,13 +69,12 @@ static int open_socket(
 	rc = remove_stale(path, err);
 	if (rc < 0)
 		return rc;
-	if (bind(fd, (struct sockaddr *)&sun, sizeof sun) < 0)
-		return err_sys(err, errno, "cannot bind '%s'", path);
+	rc = bind_with_mode(fd, &sun, mode);
+	if (rc < 0)
+		return err_sys(err, -rc, "cannot bind '%s'", path);
 	if (owner->change && lchown(path, owner->ids.uid, owner->ids.gid) < 0)
 		return err_sys(
 		    err, errno, "cannot give '%s' to user %u", path, (unsigned)owner->ids.uid);
-	if (chmod(path, mode) < 0)
-		return err_sys(err, errno, "cannot set the mode of '%s'", path);
 	if (listen(fd, LISTEN_BACKLOG) < 0)
 		return err_sys(err, errno, "cannot listen on '%s'", path);
 	return take_fd(&fd);

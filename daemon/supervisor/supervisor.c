@@ -96,7 +96,7 @@ static void show_status(struct supervisor *s)
 	if (!s->ready && !s->stop.on && ready == s->nchildren) {
 		s->ready = true;
 		log_info("ready: store, courier, gateway and %zu workers", workers);
-		notify_ready(&s->notify);
+		notify_ready();
 	}
 	snprintf(text, sizeof text,
 	    "%s%zu of %zu workers ready, %zu of %zu other processes; %u restarts",
