@@ -120,7 +120,7 @@ void stop_request(struct supervisor *s, const char *signal_name)
 		s->stop.on = true;
 		log_info("%s: stopping, running jobs may go on for %s", signal_name,
 		    clock_format_duration(within, s->conf->daemon.stop_timeout));
-		notify_stopping(stop_longest_ms(s));
+		notify_stopping(&s->notify, stop_longest_ms(s));
 		loop_timer_init(&s->stop.timer, s->loop, on_timer, s);
 		phase_begin(s);
 		stop_advance(s);

@@ -96,7 +96,7 @@ static void show_status(struct supervisor *s)
 	if (!s->ready && !s->stop.on && ready == s->nchildren) {
 		s->ready = true;
 		log_info("ready: store, courier, gateway and %zu workers", workers);
-		notify_ready();
+		notify_ready(&s->notify);
 	}
 	snprintf(text, sizeof text,
 	    "%s%zu of %zu workers ready, %zu of %zu other processes; %u restarts",
