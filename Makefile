@@ -215,7 +215,7 @@ install: all ##    into PREFIX, below DESTDIR
 	install -D -t '$(DESTDIR)$(PREFIX)/bin' build/bin/skepd build/bin/skep
 	install -D -t '$(DESTDIR)$(PREFIX)/libexec/skep' $(ROLES:%=build/bin/skep-%)
 	install -d '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(SYSCONFDIR)/skep/conf.d'
-	sed -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' systemd/skepd.service.in \
+	sed -e 's|/usr/local/bin/|$(PREFIX)/bin/|' -e 's| /etc/| $(SYSCONFDIR)/|' systemd/skepd.service \
 		> '$(DESTDIR)$(UNITDIR)/skepd.service'
 	chmod 644 '$(DESTDIR)$(UNITDIR)/skepd.service'
 	install -D -m 644 systemd/skep.sysusers '$(DESTDIR)$(SYSUSERSDIR)/skep.conf'

@@ -95,7 +95,8 @@ static void show_status(struct supervisor *s)
 	}
 	if (!s->ready && !s->stop.on && ready == s->nchildren) {
 		s->ready = true;
-		log_info("ready: store, courier, gateway and %zu workers", workers);
+		log_info("ready: store, courier, gateway and %zu worker%s", workers,
+		    workers == 1 ? "" : "s");
 		notify_ready(&s->notify);
 	}
 	snprintf(text, sizeof text,
