@@ -209,15 +209,31 @@ static void try_again(
 
 static const char cancelled[] = "cancelled on request";
 
-static void apply_retry(
-    struct ledger *l, struct job_row *row, const struct msg_outcome *m, int64_t now)
+/* A failure after which nothing is left to try: it ends the job. */
+static bool is_last(struct ledger *l, const struct job_row *row, const struct msg_outcome *m)
 {
 	int64_t retries = ledger_retries(l, m->type, m->retries);
 
+	return retry_decide((unsigned)row->attempt, retries) == RETRY_EXHAUSTED;
+}
+
+static void end_exhausted(
+    struct ledger *l, struct job_row *row, const struct msg_outcome *m, int64_t now)
+{
+	auto_free char *why =
+	    xasprintf(SLICE_FMT "%sno retries left after %" PRId64 " attempt%s", SLICE_ARG(m->error),
+		m->error.n ? "; " : "", row->attempt, row->attempt == 1 ? "" : "s");
+
+	end_as(l, row, m, JOB_DEAD, slice_str(why), now);
+}
+
+static void apply_retry(
+    struct ledger *l, struct job_row *row, const struct msg_outcome *m, int64_t now)
+{
 	if (tombs_has(&l->tombs, row->seq, m->queue))
 		end_as(l, row, m, JOB_CANCELLED, slice_str(cancelled), now);
-	else if (retry_decide((unsigned)row->attempt, retries) == RETRY_EXHAUSTED)
-		end_as(l, row, m, JOB_DEAD, m->error, now);
+	else if (is_last(l, row, m))
+		end_exhausted(l, row, m, now);
 	else
 		try_again(l, row, m, now);
 }
@@ -355,6 +371,8 @@ static void record_known(
 		row.attempt += outcome_counts((enum outcome)m->outcome);
 		row.started_wall_ms = m->started_wall_ms;
 		run = run_of(m, worker, &row);
+		if (run.outcome == OUTCOME_RETRY && is_last(l, &row, m))
+			run.outcome = OUTCOME_DEAD;
 		jobs_add_run(&l->jobs, &row, &run);
 	}
 	apply[m->outcome](l, &row, m, now);

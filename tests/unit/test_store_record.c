@@ -97,7 +97,10 @@ static void test_retries_are_exhausted(void **state)
 	assert_int_equal(job_state(b, "a"), JOB_DEAD);
 	assert_int_equal(job_row(b, "a").attempt, 3);
 	assert_int_equal(parcel_state(b, "a"), -1);
-	assert_number(b, "SELECT error = 'it failed' FROM job", 1);
+	assert_number(b, "SELECT error = 'it failed; no retries left after 3 attempts' FROM job", 1);
+	assert_number(b, "SELECT count(*) FROM run WHERE outcome = 1 AND key & 4095 < 2", 2);
+	assert_number(
+	    b, "SELECT outcome FROM run WHERE key & 4095 = 2 AND error = 'it failed'", OUTCOME_DEAD);
 	assert_number(
 	    b, "SELECT count(*) FROM body", 1); /* its own; those of the parcels are gone */
 	assert_int_equal(b->ended_as, JOB_DEAD);
@@ -112,6 +115,7 @@ static void test_the_jobs_own_retries_win(void **state)
 	none.retries = 0;
 	record(b, &none);
 	assert_int_equal(job_state(b, "a"), JOB_DEAD);
+	assert_number(b, "SELECT error = 'it failed; no retries left after 1 attempt' FROM job", 1);
 	many.retries = 999999;
 	record(b, &many);
 	assert_int_equal(job_state(b, "b"), JOB_RETRYING);
