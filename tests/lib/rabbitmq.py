@@ -219,7 +219,17 @@ class Rabbit:
     def elect_leaders(self) -> None:
         """A quorum queue of one member may stay leaderless for ever after a restart of its node
         (rabbitmq-server issue 10070); no client is needed to see it, and this is the remedy named there."""
-        self.eval("[ra:trigger_election({Name, node()}) || {Name, follower} <- ets:tab2list(ra_state)], ok.")
+        told = self.eval(
+            "Led = fun(Q) -> {Name, _} = amqqueue:get_pid(Q), "
+            "case ets:lookup(ra_state, Name) of [{_, leader}] -> true; "
+            "[{_, follower}] -> ra:trigger_election({Name, node()}), false; _ -> false end end, "
+            "Wait = fun Again(0) -> leaderless; Again(Left) -> "
+            "Quorum = [Q || Q <- rabbit_amqqueue:list(), amqqueue:get_type(Q) =:= rabbit_quorum_queue], "
+            "case [Q || Q <- Quorum, not Led(Q)] of [] -> led; "
+            "_ -> timer:sleep(100), Again(Left - 1) end end, Wait(200)."
+        )
+        if told.strip() != "led":
+            raise RabbitError(f"quorum queues without a leader:\n{self.log_tail()}")
 
     def _spawn(self, command: list[str]) -> subprocess.Popen:
         """A child that is killed when the thread that started it ends, in a session of its own so that
