@@ -101,7 +101,7 @@ SETTINGS := $(VERSION) $(SYSCONFDIR) $(CC) $(CFLAGS) $(COMMON)
 build/settings: FORCE
 	@mkdir -p $(@D)
 	@echo '$(subst ','\'',$(SETTINGS))' | cmp -s - $@ || echo '$(subst ','\'',$(SETTINGS))' > $@
-FORCE:
+.PHONY: FORCE
 
 # SQL is compiled in: `x.sql` becomes `const char x_sql[]` (tools/embed.sh).
 define SQL_RULE
