@@ -313,6 +313,15 @@ static bool any_buried(const struct store *s)
 	return false;
 }
 
+static void judge_buried(struct store *s)
+{
+	list_each(struct member, m, &s->members, link)
+	{
+		if (m->buried)
+			judge(m);
+	}
+}
+
 /* --- recovery
  * --------------------------------------------------------------------------------------- */
 
@@ -364,11 +373,7 @@ void peers_turn(struct store *s)
 {
 	if (any_buried(s)) {
 		accept_all(s);
-		list_each(struct member, m, &s->members, link)
-		{
-			if (m->buried)
-				judge(m);
-		}
+		judge_buried(s);
 	}
 	if (s->running && !s->recovered && all_heard(s))
 		recover(s);
@@ -425,6 +430,7 @@ void peers_drain(struct store *s)
 		if (m->peer)
 			peer_drain(m->peer);
 	}
+	judge_buried(s);
 }
 
 void peers_close(struct store *s)

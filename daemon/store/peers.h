@@ -29,7 +29,7 @@ void peers_ask(struct store *s, struct slice queue, bool always);
 /* Ends a run: CANCEL to whoever has it. */
 void peers_cancel(struct store *s, const struct claim *claim);
 
-/* Reads everything that has arrived, to the end. */
+/* Reads everything that has arrived, to the end, and judges who was buried. */
 void peers_drain(struct store *s);
 
 /* Writes what is answered; closes everything. */

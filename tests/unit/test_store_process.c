@@ -863,6 +863,30 @@ static void test_stop_records_what_has_arrived(void **state)
 	rig_free(rig);
 }
 
+/* Else the next store would find the claim of a worker that was told to go, and call it lost. */
+static void test_stop_judges_who_was_buried(void **state)
+{
+	struct rig *rig = ready_rig("");
+	struct party *worker = join(rig, ROLE_WORKER);
+
+	(void)state;
+	send_claim(worker, 1, "a", CLAIM_ASKS);
+	verdict(worker);
+	hang_up(worker);
+	kill(rig->store, SIGSTOP);
+	bury(worker, true);
+	SEND(rig->control, stop, .hurry = 0, .within_ms = 1000);
+	kill(rig->store, SIGCONT);
+	assert_int_equal(wait_store(rig), 0);
+	start_store(rig);
+	peers_end(rig);
+	wait_ready(rig);
+	assert_int_equal(job_number(rig, "losses", "a"), 0);
+	assert_int_equal(job_number(rig, "runs", "a"), 1);
+	party_free(worker);
+	rig_free(rig);
+}
+
 static void test_without_its_supervisor_it_leaves(void **state)
 {
 	struct rig *rig = ready_rig("");
@@ -894,6 +918,7 @@ int main(void)
 	    cmocka_unit_test(test_cancel_of_a_running_job),
 	    cmocka_unit_test(test_a_full_disk_holds_outcomes_and_refuses_submits),
 	    cmocka_unit_test(test_stop_records_what_has_arrived),
+	    cmocka_unit_test(test_stop_judges_who_was_buried),
 	    cmocka_unit_test(test_without_its_supervisor_it_leaves),
 	};
 
