@@ -234,3 +234,9 @@ struct source *consume_source(struct consume *c, struct slice queue)
 	}
 	return NULL;
 }
+
+void consume_ask_all(struct consume *c, bool ask)
+{
+	for (size_t i = 0; i < c->nqueues; i++)
+		c->queues[i].source.ask = ask;
+}

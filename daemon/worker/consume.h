@@ -42,4 +42,6 @@ bool consume_is_blocked(const struct consume *c);
 /* The source of that queue, or NULL. */
 struct source *consume_source(struct consume *c, struct slice queue);
 
+void consume_ask_all(struct consume *c, bool ask); /* sets source.ask of each */
+
 #endif

@@ -385,6 +385,9 @@ int dispatch_frame(struct dispatch *x, struct frame *f)
 void dispatch_link(struct dispatch *x, struct peer *store)
 {
 	x->store = store;
+	/* What it asked for may have passed while it had nobody to tell. */
+	if (store)
+		x->events->ask(x->arg, slice_str(""), false);
 	list_each(struct delivery, d, &x->shelf.active, link)
 		report_again(d);
 }

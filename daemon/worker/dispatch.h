@@ -27,7 +27,8 @@ struct dispatch_config {
 };
 
 struct dispatch_events {
-	/* The store's word on a queue: every delivery of it waits for the verdict, or not. */
+	/* The store's word on a queue: every delivery of it waits for the verdict, or not. No name
+	 * stands for all: a store that welcomes names anew those that it asks for. */
 	void (*ask)(void *arg, struct slice queue, bool always);
 	void (*changed)(void *arg); /* the slot was written to */
 	void (*empty)(void *arg);   /* stopping, and nothing is held any more */

@@ -144,7 +144,9 @@ static void on_ask(void *arg, struct slice queue, bool always)
 	OBJ(struct worker, w, arg, WORKER_MAGIC);
 	struct source *source = consume_source(w->consume, queue);
 
-	if (source)
+	if (queue.n == 0)
+		consume_ask_all(w->consume, always);
+	else if (source)
 		source->ask = always;
 }
 

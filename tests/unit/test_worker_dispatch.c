@@ -657,6 +657,9 @@ static void test_ask_is_passed_on(void **state)
 	peer_send_ask(b->far, &(struct msg_ask){.queue = slice_str("q"), .always = 1});
 	turn(b);
 	assert_string_equal(b->asked, "q 1");
+	link_down(b);
+	link_up(b); /* it may have changed its mind while nobody heard it: it says anew what it asks */
+	assert_string_equal(b->asked, " 0");
 }
 
 /* --- take-over, cancel ------------------------------------------------------------------------ */
