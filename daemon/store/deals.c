@@ -27,10 +27,10 @@ static void give_up(struct ledger *l, struct parcel_row *row, struct slice reaso
 	log_warn("a reply to '" SLICE_FMT "' is dropped: " SLICE_FMT, SLICE_ARG(row->destination),
 	    SLICE_ARG(reason));
 	parcels_remove(&l->parcels, row, false);
+	lanes_worked(&l->lanes, row->destination); /* so that the lane may be forgotten */
 }
 
-/* --- out
- * -------------------------------------------------------------------------------------------- */
+/* --- out ------------------------------------------------------------------------------------ */
 
 struct dealing {
 	struct ledger *l;
@@ -104,8 +104,7 @@ uint32_t deals_run(struct ledger *l, uint32_t most, int64_t now_ms, int64_t now_
 	return dealt;
 }
 
-/* --- back
- * ------------------------------------------------------------------------------------------- */
+/* --- back ----------------------------------------------------------------------------------- */
 
 struct settling {
 	struct ledger *l;

@@ -206,8 +206,16 @@ static void test_lanes_of_passing_names_are_forgotten(void **state)
 		m = outcome_of(i, id, OUTCOME_DONE);
 		m.reply_to = slice_str(name);
 		record(b, &m);
-		settle(b, dealt(b), SETTLE_CONFIRMED);
+		if (i % 2 == 0) {
+			settle(b, dealt(b), SETTLE_CONFIRMED);
+			continue;
+		}
+		settle(b, dealt(b), SETTLE_NACKED);
+		b->now += LANE_BACKOFF_FIRST_MS;
+		parcels_promote(&b->l.parcels, b->now, 1);
+		settle(b, dealt(b), SETTLE_RETURNED);
 	}
+	assert_number(b, "SELECT count(*) FROM parcel", 0);
 	assert_true(b->l.lanes.by_name.n <= 256);
 }
 
@@ -273,8 +281,7 @@ static void test_queries_use_their_indexes(void **state)
 	}
 }
 
-/* --- sweep
- * ------------------------------------------------------------------------------------------ */
+/* --- sweep ---------------------------------------------------------------------------------- */
 
 #define DAY 86400000ll
 
