@@ -15,6 +15,7 @@
 #define DUE_MAGIC 0x64756521u
 #define DUE_BATCH 1000
 #define DUE_LOOK_MS (60 * 60 * 1000)
+#define NEVER_S (INT64_C(1) << 33) /* 2242; what has passed would fire again and again */
 
 static void on_due(struct loop_timer *t)
 {
@@ -41,7 +42,7 @@ void due_turn(struct due *d)
 
 static void watch_clock(struct due *d)
 {
-	struct itimerspec never = {.it_value.tv_sec = INT32_MAX};
+	struct itimerspec never = {.it_value.tv_sec = NEVER_S};
 
 	timerfd_settime(d->fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL);
 }
