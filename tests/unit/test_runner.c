@@ -440,7 +440,8 @@ static void test_progress(void **state)
 	assert_true(b->progressed >= 1);
 }
 
-/* A daemonized grandchild tells its number through a file, so that the test can look for it afterwards. */
+/* A daemonized grandchild tells its number through a file, so that the test can look for it
+ * afterwards. */
 static pid_t pid_in_file(struct bench *b)
 {
 	auto_free char *path = xasprintf("%s/pid", b->directory);
