@@ -4,12 +4,14 @@
 #include "lib/base/clock.h"
 
 #define DEPTHS_MAGIC 0x64707468u
+#define MISSES_SAID 2 /* on a new broker the first poll may come before the workers' declares */
 
 struct depths {
 	unsigned magic;
 	struct process *p;
 	struct amqp_depth *poll;
 	const char *names[BOARD_QUEUES_MAX];
+	unsigned char misses[BOARD_QUEUES_MAX]; /* in succession, up to MISSES_SAID */
 };
 
 static struct board_depth *seen(struct depths *d, size_t index)
@@ -26,8 +28,9 @@ static void on_depth(void *arg, size_t index, uint32_t ready, uint32_t consumers
 	OBJ(struct depths, d, arg, DEPTHS_MAGIC);
 	struct board_depth *depth = seen(d, index);
 
-	if (depth->missing)
+	if (d->misses[index] == MISSES_SAID)
 		log_info("queue '%s' is there again", d->names[index]);
+	d->misses[index] = 0;
 	depth->ready = ready;
 	depth->consumers = consumers;
 	depth->missing = false;
@@ -38,7 +41,7 @@ static void on_missing(void *arg, size_t index)
 	OBJ(struct depths, d, arg, DEPTHS_MAGIC);
 	struct board_depth *depth = seen(d, index);
 
-	if (!depth->missing)
+	if (d->misses[index] < MISSES_SAID && ++d->misses[index] == MISSES_SAID)
 		log_warn("queue '%s' does not exist on the broker", d->names[index]);
 	depth->ready = depth->consumers = 0;
 	depth->missing = true;

@@ -88,6 +88,8 @@ static void hand_back(struct courier *c, uint64_t parcel)
 		settlements_add(c->settlements, parcel, SETTLE_UNSENT, "no room");
 }
 
+/*~ 12. It is published, mandatory, under its own id; the broker's confirm comes back as SETTLE
+ * and clears the row. The message is delivered again, at stop 1, and asks at stop 3. */
 int courier_parcel(struct courier *c, struct frame *f)
 {
 	struct msg_parcel parcel;

@@ -84,6 +84,9 @@ static int on_taken(struct shelf *s, struct frame *f, bool stopping UNUSED)
 	return 0;
 }
 
+/*~ 10. Durable: the delivery is acknowledged. tags_fold() (lib/amqp/tags.c) makes one `multiple`
+ * of a run of acks before the connection writes. For a job that is done, this is the end. Next,
+ * for a retry: deals.c. */
 static int on_recorded(struct shelf *s, struct frame *f, bool stopping UNUSED)
 {
 	struct msg_recorded m;

@@ -90,6 +90,8 @@ static struct delivery *copy_of(const struct job *read)
 	return d;
 }
 
+/*~ 2. The message becomes a delivery: envelope_read() (lib/job/envelope.c) turns properties and
+ * headers into a struct job, and the run id is minted. Next: dispatch.c, begin(). */
 struct delivery *delivery_new(struct source *source, struct source_tag tag, const struct message *m,
     int64_t now_wall_ms, int64_t now_ms)
 {

@@ -138,6 +138,9 @@ static const struct conf_handler *handler_of(struct dispatch *x, const struct de
 	return h;
 }
 
+/*~ 3. Its turn has come. A first delivery is claimed and started in one go; a redelivery, or a
+ * copy that came out of a parcel, sends its CLAIM and waits for the verdict. Next: the store's
+ * side of it. */
 static void begin(struct dispatch *x, struct delivery *d)
 {
 	char why[ERR_TEXT_BYTES];

@@ -73,6 +73,8 @@ static uint8_t outcome_flags(const struct delivery *d)
 	return (uint8_t)flags;
 }
 
+/*~ 6. How the run ended, to the store; envelope and body go along unless it is done, since a
+ * retry needs them. The delivery is not acknowledged yet. Next: record.c. */
 static int send_outcome(struct peer *store, const struct delivery *d)
 {
 	const struct run_end *end = &d->end;

@@ -443,6 +443,8 @@ static void run_reset(struct runner *r, const struct run_spec *spec)
 	progress_init(&r->progress);
 }
 
+/*~ 5. The handler: a process group of its own, the body on its standard input, nothing that
+ * waits. Its end is read by exit_read() (lib/job/exit.c). Next: report.c. */
 int runner_start(struct runner *r, const struct run_spec *spec, struct run_end *ret_end)
 {
 	static const int numbers[PIPE_COUNT] = {[PIPE_BODY] = STDIN_FILENO,

@@ -296,6 +296,8 @@ static void reject(struct amqp_consumer *c, uint64_t tag)
 	channel_send(c->channel, AMQP_BASIC_REJECT_METHOD, &m);
 }
 
+/*~ 1. A message is whole: method, header and body frames were put together in content.c. It is
+ * borrowed for the call; its tag is what an ack needs. Next: delivery.c copies it. */
 static int on_content(void *arg, const struct content *content, struct err *err)
 {
 	OBJ(struct amqp_consumer, c, arg, CONSUMER_MAGIC);
