@@ -376,8 +376,8 @@ static void dispatch(struct peer *p)
 	}
 }
 
-/* A short read says that no more is there yet, and saves the call that would find out; not so when
- * everything to the end of the stream is wanted. */
+/* A short read says that no more is there yet, and saves the call that would find out; not so when it
+ * brought descriptors, at which the kernel ends each read, or when everything to the end is wanted. */
 static void read_in(struct peer *p, size_t budget, bool to_the_end)
 {
 	const size_t room = FRAME_MAX_BYTES;
@@ -385,6 +385,7 @@ static void read_in(struct peer *p, size_t budget, bool to_the_end)
 	dispatch(p); /* what a pause left behind, so that the buffer never holds more than one read beside a frame */
 	while (may_read(p) && budget > 0) {
 		ssize_t n = read_chunk(p, room);
+		bool brought = p->fds_in && p->fds_in->n > 0;
 
 		if (n == -EINTR)
 			continue;
@@ -396,7 +397,7 @@ static void read_in(struct peer *p, size_t budget, bool to_the_end)
 		}
 		budget -= (size_t)n < budget ? (size_t)n : budget;
 		dispatch(p);
-		if ((size_t)n < room / 2 && !to_the_end)
+		if ((size_t)n < room / 2 && !brought && !to_the_end)
 			break;
 	}
 	if (!p->dead)

@@ -183,6 +183,21 @@ static void test_blobs_stay_with_their_frames(void **state)
 	assert_int_equal(open_fds(), before);
 }
 
+/* The store commits once a turn: what arrives together must be read together. */
+static void test_frames_with_blobs_are_read_in_one_turn(void **state)
+{
+	struct test *t = connected();
+
+	(void)state;
+	for (uint64_t n = 0; n < 50; n++)
+		assert_int_equal(send_parcel(t->a.peer, n), 0);
+	assert_true(peer_flush(t->a.peer));
+	turn(t);
+	assert_int_equal(t->b.parcels, 50);
+	assert_int_equal(t->b.wrong, 0);
+	closed(t);
+}
+
 static void test_both_ways_at_once(void **state)
 {
 	struct test *t = connected();
@@ -522,6 +537,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_blobs_stay_with_their_frames),
+	    cmocka_unit_test(test_frames_with_blobs_are_read_in_one_turn),
 	    cmocka_unit_test(test_both_ways_at_once),
 	    cmocka_unit_test(test_a_pause_holds_frames_back_in_order),
 	    cmocka_unit_test(test_many_pauses_under_a_full_socket),
