@@ -2,7 +2,6 @@
 #include "daemon/store/asks.h"
 
 #include "daemon/store/record.h"
-#include "lib/base/fault.h"
 
 static struct claim *open_claim(struct ledger *l, const struct msg_claim *m,
     struct claim_owner *owner, struct slice worker, int64_t now)
@@ -82,7 +81,6 @@ void asks_decide(struct ledger *l, const struct msg_claim *m, struct claim_owner
 	struct verdict_facts facts;
 	struct job_row row;
 
-	FAULT(store_claim);
 	facts = facts_of(l, m, &row);
 	verdict_read(&facts, now, ret);
 	if (ret->verdict == VERDICT_RUN) {

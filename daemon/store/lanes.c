@@ -106,8 +106,7 @@ void lanes_remove(struct lanes *l, struct slice destination, int64_t parcel)
 	}
 }
 
-/* --- turns and leases
- * ----------------------------------------------------------------------------- */
+/* --- turns and leases ----------------------------------------------------------------------- */
 
 uint32_t lane_room(const struct lane *lane, int64_t now_ms)
 {
@@ -187,8 +186,7 @@ void lanes_unlease_all(struct lanes *l)
 	}
 }
 
-/* --- trouble
- * -------------------------------------------------------------------------------------- */
+/* --- trouble -------------------------------------------------------------------------------- */
 
 void lanes_worked(struct lanes *l, struct slice destination)
 {

@@ -4,8 +4,9 @@
 #include <errno.h>
 
 #define RETRIES_MAX 1000
-#define RETRIES_DEFAULT 8 /* of a type that has no handler here (any more): as options.def has it  \
-			   */
+#define RETRIES_DEFAULT                                                                            \
+	8 /* of a type that has no handler here (any more): as options.def has it                  \
+	   */
 
 static int read_claims(struct ledger *l, struct err *err)
 {

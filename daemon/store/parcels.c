@@ -61,8 +61,7 @@ int parcels_open(struct parcels *p, struct batch *batch, struct bodies *bodies, 
 	return 0;
 }
 
-/* --- counting: every change of a state passes these two ------------------------------------------
- */
+/* --- counting: every change of a state passes these two --------------------------------------- */
 
 static void enter_state(struct parcels *p, const struct parcel_row *row)
 {
@@ -185,8 +184,7 @@ void parcels_set_state(struct parcels *p, struct parcel_row *row, enum parcel_st
 	enter_state(p, row);
 }
 
-/* --- time
- * ----------------------------------------------------------------------------------------- */
+/* --- time ----------------------------------------------------------------------------------- */
 
 size_t parcels_promote(struct parcels *p, int64_t now_wall_ms, size_t most)
 {

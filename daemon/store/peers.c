@@ -21,8 +21,7 @@
 
 #define MEMBER_MAGIC 0x6d656d62u
 
-/* --- the supervisor's word
- * -------------------------------------------------------------------------- */
+/* --- the supervisor's word ------------------------------------------------------------------ */
 
 static struct member *member_of_pid(struct store *s, pid_t pid)
 {
@@ -100,8 +99,7 @@ int peers_control(struct store *s, struct frame *f)
 	return handlers[f->type] ? handlers[f->type](s, f) : -EPROTO;
 }
 
-/* --- hello
- * ------------------------------------------------------------------------------------------ */
+/* --- hello ---------------------------------------------------------------------------------- */
 
 static void welcome(struct member *m)
 {
@@ -161,8 +159,7 @@ static int on_hold(struct member *m, struct frame *f)
 	return rc;
 }
 
-/* --- frames
- * ----------------------------------------------------------------------------------------- */
+/* --- frames --------------------------------------------------------------------------------- */
 
 static member_frame_fn *handler_of(const struct member *m, enum message_type type)
 {
@@ -283,8 +280,7 @@ void peers_open(struct store *s)
 	}
 }
 
-/* --- the dead
- * --------------------------------------------------------------------------------------- */
+/* --- the dead ------------------------------------------------------------------------------- */
 
 static void judge(struct member *m)
 {
@@ -322,8 +318,7 @@ static void judge_buried(struct store *s)
 	}
 }
 
-/* --- recovery
- * --------------------------------------------------------------------------------------- */
+/* --- recovery ------------------------------------------------------------------------------- */
 
 static bool all_heard(const struct store *s)
 {
@@ -379,8 +374,7 @@ void peers_turn(struct store *s)
 		recover(s);
 }
 
-/* --- everybody
- * -------------------------------------------------------------------------------------- */
+/* --- everybody ------------------------------------------------------------------------------ */
 
 void peers_pause(struct store *s)
 {

@@ -23,8 +23,7 @@ struct ending {
 	struct slice reply_to, correlation;
 };
 
-/* --- the end of a job
- * ------------------------------------------------------------------------------- */
+/* --- the end of a job ----------------------------------------------------------------------- */
 
 static void reply(
     struct ledger *l, const struct job_names *names, const struct ending *e, int64_t now)
@@ -87,8 +86,7 @@ void record_end(struct ledger *l, const struct job_names *names, struct job_row 
 	finish(l, names, row, &e, now);
 }
 
-/* --- outcomes
- * ----------------------------------------------------------------------------------------- */
+/* --- outcomes ------------------------------------------------------------------------------- */
 
 static struct job_names names_of(const struct msg_outcome *m)
 {
@@ -220,9 +218,9 @@ static bool is_last(struct ledger *l, const struct job_row *row, const struct ms
 static void end_exhausted(
     struct ledger *l, struct job_row *row, const struct msg_outcome *m, int64_t now)
 {
-	auto_free char *why =
-	    xasprintf(SLICE_FMT "%sno retries left after %" PRId64 " attempt%s", SLICE_ARG(m->error),
-		m->error.n ? "; " : "", row->attempt, row->attempt == 1 ? "" : "s");
+	auto_free char *why = xasprintf(SLICE_FMT "%sno retries left after %" PRId64 " attempt%s",
+	    SLICE_ARG(m->error), m->error.n ? "; " : "", row->attempt,
+	    row->attempt == 1 ? "" : "s");
 
 	end_as(l, row, m, JOB_DEAD, slice_str(why), now);
 }
@@ -395,8 +393,7 @@ int record_outcome(struct ledger *l, const struct msg_outcome *m, struct slice w
 	return 0;
 }
 
-/* --- losses and releases
- * ------------------------------------------------------------------------------ */
+/* --- losses and releases -------------------------------------------------------------------- */
 
 void record_found_again(struct ledger *l, struct job_row *row, struct id run)
 {

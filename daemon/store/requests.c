@@ -25,8 +25,7 @@ static struct request_answer refuse(uint16_t status, const char *state, const ch
 	return a;
 }
 
-/* --- which job is meant
- * ----------------------------------------------------------------------------- */
+/* --- which job is meant --------------------------------------------------------------------- */
 
 struct queue_name {
 	size_t n;
@@ -96,8 +95,7 @@ static bool resolve(struct ledger *l, struct slice queue, struct slice id, struc
 	return false;
 }
 
-/* --- submit
- * ------------------------------------------------------------------------------------------ */
+/* --- submit --------------------------------------------------------------------------------- */
 
 struct request_answer requests_submit(struct ledger *l, const struct msg_submit *m, int64_t now)
 {
@@ -130,8 +128,7 @@ struct request_answer requests_submit(struct ledger *l, const struct msg_submit 
 	return answer(201, job_state_name(row.state));
 }
 
-/* --- retry by hand
- * ----------------------------------------------------------------------------------- */
+/* --- retry by hand -------------------------------------------------------------------------- */
 
 /* The kept body, without a job-expires that has passed: whoever retries the job wants it to run. */
 static int64_t fresh_body(struct ledger *l, int64_t body, int64_t now)
@@ -185,8 +182,7 @@ struct request_answer requests_retry(struct ledger *l, const struct msg_retry *m
 	return answer(200, job_state_name(row.state));
 }
 
-/* --- cancel
- * ------------------------------------------------------------------------------------------ */
+/* --- cancel --------------------------------------------------------------------------------- */
 
 static int64_t tomb_until(const struct ledger *l, int64_t now)
 {
@@ -248,8 +244,7 @@ struct request_answer requests_abort(struct ledger *l, const struct msg_abort *m
 	return claim ? abort_running(l, &names, &row, now) : abort_waiting(l, &names, &row, now);
 }
 
-/* --- watch
- * ------------------------------------------------------------------------------------------- */
+/* --- watch ---------------------------------------------------------------------------------- */
 
 struct request_answer requests_watch(
     struct ledger *l, const struct msg_watch *m, uint8_t *queue_text, struct slice *ret_queue)

@@ -20,8 +20,7 @@
 #define SWEEP_FIRST_MS 5000
 #define DISK_LOOK_MS 1000
 
-/* --- what the ledger tells
- * -------------------------------------------------------------------------- */
+/* --- what the ledger tells ------------------------------------------------------------------ */
 
 static void on_over(void *arg, const struct job_names *job, enum job_state state)
 {
@@ -38,8 +37,7 @@ static void on_tombs(void *arg, struct slice queue, bool any)
 	peers_ask(arg, queue, any);
 }
 
-/* --- a turn
- * ----------------------------------------------------------------------------------------- */
+/* --- a turn --------------------------------------------------------------------------------- */
 
 static void show(struct store *s)
 {
@@ -73,6 +71,24 @@ static void on_disk(struct loop_timer *t)
 	look_at_disk(s);
 }
 
+/* The store is the last to be stopped: whatever the others sent before they left is read, recorded,
+ * and answered. */
+static void leave(struct store *s)
+{
+	s->running = false;
+	peers_drain(s);
+	batch_commit(&s->ledger.batch);
+	peers_close(s);
+	due_stop(&s->due);
+	loop_timer_stop(&s->deal_timer);
+	loop_timer_stop(&s->disk_timer);
+	loop_timer_stop(&s->sweep_timer);
+	watches_free(&s->watches);
+	disk_free(&s->disk);
+	ledger_close(&s->ledger);
+	process_exit(s->p, EXIT_DRAINED);
+}
+
 static void on_turn(struct loop_hook *hook)
 {
 	OBJ(struct store, s, hook->arg, STORE_MAGIC);
@@ -81,8 +97,10 @@ static void on_turn(struct loop_hook *hook)
 	if (!s->running)
 		return;
 	peers_turn(s);
-	if (!s->running) /* the supervisor's word to stop was read just now */
+	if (s->stop_asked) {
+		leave(s);
 		return;
+	}
 	courier_deal(s);
 	due_turn(&s->due);
 	wrote = batch_commit(&s->ledger.batch);
@@ -108,8 +126,7 @@ static void on_deal(struct loop_timer *t UNUSED)
 {
 }
 
-/* --- start and stop
- * --------------------------------------------------------------------------------- */
+/* --- start and stop ------------------------------------------------------------------------- */
 
 static void before_hub(struct process *p)
 {
@@ -152,26 +169,13 @@ static int control(struct process *p, struct frame *f)
 	return s->running ? peers_control(s, f) : -EPROTO;
 }
 
-/* The store is the last to be stopped: whatever the others sent before they left is read, recorded,
- * and answered. */
+/* Only noted: this may be called while a frame of a peer is handled. */
 static void stop(struct process *p, bool hurry UNUSED, int64_t within_ms UNUSED)
 {
 	struct store *s = p->role;
 
-	if (!s->running)
-		return;
-	s->running = false;
-	peers_drain(s);
-	batch_commit(&s->ledger.batch);
-	peers_close(s);
-	due_stop(&s->due);
-	loop_timer_stop(&s->deal_timer);
-	loop_timer_stop(&s->disk_timer);
-	loop_timer_stop(&s->sweep_timer);
-	watches_free(&s->watches);
-	disk_free(&s->disk);
-	ledger_close(&s->ledger);
-	process_exit(p, EXIT_DRAINED);
+	s->stop_asked = true;
+	loop_again(p->loop);
 }
 
 const struct role store_role = {

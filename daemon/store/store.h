@@ -56,9 +56,10 @@ struct store {
 	bool peers_end; /* the supervisor has named all that were alive */
 	bool recovered; /* ...and each was heard or buried: answers may be given */
 
-	bool running;	/* the database is open */
-	bool throttled; /* the batch is full: nobody is read before the commit */
-	bool verdicts;	/* this batch has some */
+	bool running;	 /* the database is open */
+	bool stop_asked; /* this turn is the last */
+	bool throttled;	 /* the batch is full: nobody is read before the commit */
+	bool verdicts;	 /* this batch has some */
 
 	struct member *courier; /* welcomed and connected, or NULL */
 	uint32_t credit;

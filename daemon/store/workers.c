@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/fault.h"
 #include "lib/base/log.h"
 
 static bool is_named(struct slice queue, struct slice id)
@@ -45,6 +46,7 @@ static int on_claim(struct member *m, struct frame *f)
 	open = claims_find(&m->s->ledger.claims, c.run);
 	if ((open && open->owner != &m->claims) || m->claims.n >= CLAIMS_PER_OWNER_MAX)
 		return -EPROTO;
+	FAULT(store_claim);
 	if (c.flags & CLAIM_ASKS)
 		return decide(m, &c);
 	if (asks_note(&m->s->ledger, &c, &m->claims, slice_str(m->name), clock_wall_ms()))
@@ -63,6 +65,16 @@ static int on_take(struct member *m, struct frame *f)
 	return rc < 0 ? rc : peer_send_taken(m->peer, &(struct msg_taken){.run = t.run});
 }
 
+/* Workers hand their runs back when the supervisor dies, as they do when it tells them to go; but
+ * then nobody has told them, and a job that kills the supervisor must not get away with it. Its end
+ * is in the control socket before the worker can have acted on it. */
+static bool supervisor_is_gone(struct store *s)
+{
+	if (s->p->control)
+		peer_drain(s->p->control);
+	return !s->p->control;
+}
+
 static int on_outcome(struct member *m, struct frame *f)
 {
 	struct msg_outcome o;
@@ -70,6 +82,8 @@ static int on_outcome(struct member *m, struct frame *f)
 
 	if (msg_outcome_decode(f, &o) < 0)
 		return -EPROTO;
+	if (o.outcome == OUTCOME_RELEASED && supervisor_is_gone(m->s))
+		return 0;
 	rc = record_outcome(&m->s->ledger, &o, slice_str(m->name), clock_wall_ms());
 	return rc < 0 ? rc : peer_send_recorded(m->peer, &(struct msg_recorded){.run = o.run});
 }
@@ -80,8 +94,7 @@ member_frame_fn *const workers_frames[MSG_COUNT] = {
     [MSG_OUTCOME] = on_outcome,
 };
 
-/* --- hello
- * ------------------------------------------------------------------------------------------ */
+/* --- hello ---------------------------------------------------------------------------------- */
 
 int workers_hold(struct member *m, struct frame *f)
 {

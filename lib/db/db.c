@@ -70,8 +70,7 @@ int db_exec(struct db *db, const char *sql, struct err *err)
 	return rc == SQLITE_OK ? 0 : fail(db->sqlite, rc, err);
 }
 
-/* --- opening
- * -------------------------------------------------------------------------------------- */
+/* --- opening -------------------------------------------------------------------------------- */
 
 static int take_lock(struct db *db, const char *path, struct err *err)
 {
@@ -251,8 +250,7 @@ void db_close(struct db *db)
 	free(db);
 }
 
-/* --- statements
- * ----------------------------------------------------------------------------------- */
+/* --- statements ----------------------------------------------------------------------------- */
 
 /* The statement under the line `-- name: NAME`. */
 static struct slice find_named(const char *sql, const char *name)

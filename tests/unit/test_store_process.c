@@ -48,8 +48,7 @@ struct party {
 	size_t length;
 };
 
-/* --- frames
- * ----------------------------------------------------------------------------------------- */
+/* --- frames --------------------------------------------------------------------------------- */
 
 static void wait_readable(int fd)
 {
@@ -124,8 +123,7 @@ static void assert_silent(struct party *p)
 	assert_int_equal(poll(&f, 1, 0), 0);
 }
 
-/* --- the store
- * -------------------------------------------------------------------------------------- */
+/* --- the store ------------------------------------------------------------------------------ */
 
 static _Noreturn void run_store(struct rig *rig, int control)
 {
@@ -252,8 +250,7 @@ static struct board_slot store_slot(struct rig *rig)
 	return slot;
 }
 
-/* --- the others
- * ------------------------------------------------------------------------------------- */
+/* --- the others ----------------------------------------------------------------------------- */
 
 static void name_party(struct party *p, enum role_id role)
 {
@@ -490,8 +487,7 @@ static int64_t job_number(struct rig *rig, const char *column, const char *id)
 	return value;
 }
 
-/* --- tests
- * ------------------------------------------------------------------------------------------ */
+/* --- tests ---------------------------------------------------------------------------------- */
 
 static void test_group_commit(void **state)
 {

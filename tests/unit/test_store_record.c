@@ -3,8 +3,7 @@
 /* Outcomes, losses, take-overs and verdicts, on a real database. */
 #include "tests/unit/store_books.h"
 
-/* --- outcomes
- * --------------------------------------------------------------------------------------- */
+/* --- outcomes ------------------------------------------------------------------------------- */
 
 static void test_done_at_first_delivery(void **state)
 {
@@ -273,8 +272,7 @@ static void test_reply(void **state)
 	bodies_done(&b->l.bodies);
 }
 
-/* --- losses
- * ----------------------------------------------------------------------------------------- */
+/* --- losses --------------------------------------------------------------------------------- */
 
 static void test_loss_of_a_first_delivery(void **state)
 {
@@ -420,8 +418,7 @@ static void test_a_loss_leaves_the_retry_of_another_run(void **state)
 	assert_int_equal(job_state(b, "a"), JOB_RETRYING);
 }
 
-/* --- take-overs
- * ------------------------------------------------------------------------------------- */
+/* --- take-overs ----------------------------------------------------------------------------- */
 
 static void test_take_makes_a_parcel(void **state)
 {
@@ -525,8 +522,7 @@ static void test_nameless_gets_a_name(void **state)
 	bodies_done(&b->l.bodies);
 }
 
-/* --- verdicts
- * --------------------------------------------------------------------------------------- */
+/* --- verdicts ------------------------------------------------------------------------------- */
 
 static void test_over_is_dropped(void **state)
 {

@@ -16,8 +16,7 @@ static struct request_answer retry(struct books *b, const char *id)
 	    &b->l, &(struct msg_retry){.queue = slice_str("q"), .job = slice_str(id)}, b->now);
 }
 
-/* --- submit
- * ----------------------------------------------------------------------------------------- */
+/* --- submit --------------------------------------------------------------------------------- */
 
 static void test_submit(void **state)
 {
@@ -74,8 +73,7 @@ static void test_submit_without_names(void **state)
 	assert_number(b, "SELECT count(*) FROM job", 0);
 }
 
-/* --- retry
- * ------------------------------------------------------------------------------------------ */
+/* --- retry ---------------------------------------------------------------------------------- */
 
 static void test_retry_of_a_dead_job(void **state)
 {
@@ -152,8 +150,7 @@ static void test_retry_of_an_expired_job_does_not_expire_again(void **state)
 	buf_free(&out);
 }
 
-/* --- cancel
- * ----------------------------------------------------------------------------------------- */
+/* --- cancel --------------------------------------------------------------------------------- */
 
 static void test_cancel_what_waits_here(void **state)
 {
@@ -296,8 +293,7 @@ static void test_tombstones_do_not_wait_for_ever(void **state)
 	assert_int_equal(b->asks, 0);
 }
 
-/* --- watch
- * ------------------------------------------------------------------------------------------ */
+/* --- watch ---------------------------------------------------------------------------------- */
 
 static void test_watch(void **state)
 {
