@@ -180,7 +180,8 @@ static bool consumed_here(const struct conf *conf, struct slice queue)
 	return false;
 }
 
-/* The queue whose default handler the type is; else "default"; else the first. */
+/* The queue whose default handler the type is; else "default"; else the first of the first pool:
+ * the order of the sections [queue] says nothing of who consumes them. */
 static const struct conf_queue *default_queue(const struct conf *conf, struct slice type)
 {
 	const struct conf_queue *named = conf_queue(conf, slice_str("default"));
@@ -189,7 +190,9 @@ static const struct conf_queue *default_queue(const struct conf *conf, struct sl
 		if (slice_is(type, conf->queues[i].handler))
 			return &conf->queues[i];
 	}
-	return named ? named : conf->nqueues ? &conf->queues[0] : NULL;
+	if (named || conf->npools == 0)
+		return named;
+	return conf_queue(conf, slice_str(conf->pools[0].queues.v[0]));
 }
 
 static int no_handler(struct reading *r)
@@ -216,7 +219,8 @@ static int fill_queue_and_type(struct reading *r)
 	    job->queue.n ? conf_queue(conf, job->queue) : default_queue(conf, job->type);
 
 	if (!job->queue.n && !q)
-		return err_set(r->err, -EINVAL, "'queue' is missing: the configuration names none");
+		return err_set(
+		    r->err, -EINVAL, "'queue' is missing: without a pool there is no default");
 	if (!job->queue.n)
 		job->queue = slice_str(q->section);
 	if (!job->type.n && (!q || !q->handler || !q->handler[0]))

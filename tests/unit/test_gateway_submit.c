@@ -17,7 +17,7 @@
 
 static const char conf_text[] =
     "[pool main]\nqueues = work special\n"
-    "[queue work]\n[queue special]\nhandler = polish\n[queue elsewhere]\n"
+    "[queue elsewhere]\n[queue work]\n[queue special]\nhandler = polish\n"
     "[handler echo]\ncommand = /bin/cat\n[handler polish]\ncommand = /bin/cat\n";
 
 static int setup(void **state)
