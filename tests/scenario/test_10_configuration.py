@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """skepd before it runs: its options, its configuration file, and what it says about mistakes."""
 
+import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +33,18 @@ def test_check_accepts_a_good_file(skep: Skep) -> None:
     skep.handler("echo", "cat")
     told = skepd(skep, "--check", "-c", str(skep.write_config()))
     assert told.returncode == 0, told.stderr
+
+
+def test_the_configurations_of_the_readme_are_good(skep: Skep) -> None:
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    blocks = re.findall(r"^```ini\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
+    assert blocks
+    for text in blocks:
+        shown = skep.dir / "readme.conf"
+        shown.write_text(text)
+        told = skepd(skep, "--check", "-c", str(shown))
+        assert told.returncode == 0, told.stderr
+        assert "#" not in skepd(skep, "--dump-config", "-c", str(shown)).stdout
 
 
 @pytest.mark.parametrize(
