@@ -135,7 +135,7 @@ static void print_workers(const struct cli *cli, const struct json *pools)
 			do {
 				table_add(t, json_get_str(w, "name"), PAINT_NONE);
 				table_addf(t, "%lld", (long long)cli_number(w, "pid", 0));
-				table_add(t, json_get_str(w, "state"), PAINT_NONE);
+				table_add(t, run ? "busy" : json_get_str(w, "state"), PAINT_NONE);
 				add_work(t, run, clock_wall_ms());
 				run = run ? json_next(run) : NULL;
 			} while (run);

@@ -50,8 +50,8 @@ static void print_result(const struct json *job, const struct screen *s, FILE *o
 	if (bytes < 0 || strcmp(cli_text(job, "state", ""), "done") != 0)
 		return;
 	json_get_bool(job, "result_cut", &cut);
-	text = xasprintf("%s%s  %.*s", text_bytes(size, (double)bytes), cut ? " (cut)" : "",
-	    PREVIEW_BYTES, result ? result : "");
+	text = xasprintf("(%s%s)%s%.*s", text_bytes(size, (double)bytes), cut ? ", cut" : "",
+	    result && *result ? " " : "", PREVIEW_BYTES, result ? result : "");
 	print_fact(s, out, "result", PAINT_NONE, text);
 }
 
@@ -60,12 +60,13 @@ static void print_running(const struct json *run, const struct screen *s, FILE *
 	int64_t progress = cli_number(run, "progress", -1);
 	auto_free char *percent =
 	    progress < 0 ? xstrdup("") : xasprintf(", %lld%%", (long long)progress);
+	const char *note = cli_text(run, "note", "");
 	auto_free char *text = NULL;
 
 	if (!json_is_object(run))
 		return;
-	text = xasprintf(
-	    "on %s%s %s", cli_text(run, "worker", "?"), percent, cli_text(run, "note", ""));
+	text =
+	    xasprintf("on %s%s%s%s", cli_text(run, "worker", "?"), percent, *note ? " " : "", note);
 	print_fact(s, out, "running", PAINT_NONE, text);
 }
 

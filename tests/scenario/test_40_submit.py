@@ -193,7 +193,8 @@ def test_status_and_result_from_the_command_line(node: Skep) -> None:
     node.start()
     job_id = node.cli_text("submit", "echo", "hello").strip()
     node.wait_done(job_id)
-    assert "done" in node.cli_text("status", job_id)
+    shown = node.cli_text("status", job_id)
+    assert "done" in shown and "result    (5 B) hello\n" in shown
     assert node.cli_json("status", job_id)["id"] == job_id
     assert node.cli("result", job_id).stdout == b"hello"
     assert node.cli("status", "nobody", check=False).returncode == 1
@@ -206,6 +207,7 @@ def test_a_running_job_is_seen_as_running(node: Skep) -> None:
     job_id = node.submit("wait", queue="work")
     node.wait_state(job_id, "running")
     assert [job["id"] for job in node.jobs(state="running")] == [job_id]
+    assert [line for line in node.cli_text("pools").splitlines() if " busy " in line and job_id in line]
     assert node.job_answer(job_id, "/result").status == 202
     (node.dir / "go").touch()
     node.wait_done(job_id)
