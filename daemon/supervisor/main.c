@@ -104,8 +104,9 @@ static int check(const struct conf *conf)
 		fprintf(stderr, "error: %s\n", err.text);
 		return 1;
 	}
-	printf("'%s' is fine: %zu pools, %zu queues, %zu handlers\n", conf->file, conf->npools,
-	    conf->nqueues, conf->nhandlers);
+	printf("'%s' is fine: %zu pool%s, %zu queue%s, %zu handler%s\n", conf->file, conf->npools,
+	    conf->npools == 1 ? "" : "s", conf->nqueues, conf->nqueues == 1 ? "" : "s",
+	    conf->nhandlers, conf->nhandlers == 1 ? "" : "s");
 	return 0;
 }
 
