@@ -49,6 +49,19 @@ def test_other_topologies_declare_nothing(skep: Skep, broker: Broker, topology: 
     assert broker.passive("work.dead") is None and broker.passive("skep.unrouted") is None
 
 
+def test_a_new_broker_is_nothing_to_warn_of(skep: Skep, broker: Broker) -> None:
+    prepare(skep, "classic")
+    skep.consume("more", "quorum")
+    skep.set("broker", depth_interval="3s")
+    skep.start()
+    skep.wait_consuming("work")
+    skep.wait_consuming("more")
+    wait_until(
+        lambda: all(queue["consumers"] for queue in skep.get("/v1/queues").json()), "the depths are known"
+    )
+    assert "does not exist" not in skep.log() and "is there again" not in skep.log()
+
+
 def test_a_passive_node_waits_for_a_missing_queue(skep: Skep, broker: Broker) -> None:
     prepare(skep, "classic")
     skep.set("broker", topology="passive")
