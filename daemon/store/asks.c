@@ -74,6 +74,24 @@ static void grant(struct ledger *l, const struct msg_claim *m, struct claim *cla
 	ledger_claim_keep(l, claim, row->seq);
 }
 
+int64_t asks_wait_ms(const struct ledger *l, int64_t now)
+{
+	int64_t since = now - l->suspect_wall_ms;
+
+	/* Before 0: the clock was set back. */
+	return l->claims.suspects == 0 || since < 0 || since >= ASKS_SUSPECT_MS
+		   ? 0
+		   : ASKS_SUSPECT_MS - since;
+}
+
+/* A suspect that has its verdict already and asks again does not wait for itself. */
+static bool must_wait(const struct ledger *l, const struct msg_claim *m, int64_t now)
+{
+	const struct claim *own = claims_find(&l->claims, m->run);
+
+	return !(own && own->suspect) && asks_wait_ms(l, now) > 0;
+}
+
 void asks_decide(struct ledger *l, const struct msg_claim *m, struct claim_owner *owner,
     struct slice worker, int64_t now, struct verdict_reading *ret)
 {
@@ -83,8 +101,18 @@ void asks_decide(struct ledger *l, const struct msg_claim *m, struct claim_owner
 
 	facts = facts_of(l, m, &row);
 	verdict_read(&facts, now, ret);
+	if (ret->verdict == VERDICT_RUN && ret->alone && must_wait(l, m, now)) {
+		ret->verdict = VERDICT_NONE;
+		return;
+	}
 	if (ret->verdict == VERDICT_RUN) {
-		grant(l, m, open_claim(l, m, owner, worker, now), &row, ret->attempt, now);
+		struct claim *claim = open_claim(l, m, owner, worker, now);
+
+		grant(l, m, claim, &row, ret->attempt, now);
+		if (ret->alone) {
+			claims_suspect(&l->claims, claim);
+			l->suspect_wall_ms = now;
+		}
 		return;
 	}
 	/* The message has come by: the cancel that waited for it is served. */

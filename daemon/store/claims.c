@@ -68,7 +68,14 @@ void claims_close(struct claims *c, struct claim *claim)
 	map_del(&c->by_job, &claim->by_job);
 	list_del(&claim->link);
 	list_of(c, claim->owner)->n--;
+	c->suspects -= claim->suspect;
 	free(claim);
+}
+
+void claims_suspect(struct claims *c, struct claim *claim)
+{
+	c->suspects += !claim->suspect;
+	claim->suspect = true;
 }
 
 void claims_own(struct claims *c, struct claim *claim, struct claim_owner *owner)

@@ -26,6 +26,7 @@ struct claim {
 	struct id run;
 	int64_t job;   /* job.seq when it is in the table too; 0: volatile */
 	bool nameless; /* its message has no id: the job's was made for this run */
+	bool suspect;  /* its job has a loss on record: see claims_suspect() */
 	bool unheld;   /* not named yet in the hello that is being read */
 	uint32_t attempt;
 	int64_t started_wall_ms;
@@ -41,6 +42,7 @@ struct claim_names {
 struct claims {
 	struct map by_run, by_job;
 	struct claim_owner nobody;
+	size_t suspects; /* open claims of suspects */
 };
 
 void claims_init(struct claims *c);
@@ -54,6 +56,9 @@ struct claim *claims_open(
 void claims_close(struct claims *c, struct claim *claim); /* frees it; NULL is fine */
 
 void claims_own(struct claims *c, struct claim *claim, struct claim_owner *owner);
+
+/* Marks a claim as one of a job that may kill whatever it runs on. */
+void claims_suspect(struct claims *c, struct claim *claim);
 
 struct claim *claims_find(const struct claims *c, struct id run);
 

@@ -32,6 +32,8 @@ static int read_claims(struct ledger *l, struct err *err)
 		claim->started_wall_ms = db_int(s[2], 2);
 		claim->attempt = (uint32_t)db_int(s[2], 7) + 1;
 		slice_copy(claim->worker, sizeof claim->worker, db_text(s[2], 3));
+		if (db_int(s[2], 8) > 0)
+			claims_suspect(&l->claims, claim);
 	}
 	return 0;
 }

@@ -31,6 +31,7 @@ struct ledger {
 	struct lanes lanes;
 	struct parcels parcels;
 	struct claims claims;
+	int64_t suspect_wall_ms; /* when the last suspect was started (asks.h) */
 	struct tombs tombs;
 	struct db_stmt *claim_insert, *claim_delete;
 	const struct conf *conf;

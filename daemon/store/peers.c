@@ -202,6 +202,7 @@ static void disconnected(struct member *m)
 	if (m->s->courier == m)
 		courier_gone(m->s);
 	watches_drop(&m->s->watches, m);
+	waits_drop(&m->s->waits, m);
 }
 
 static void on_closed(struct peer *peer UNUSED, const char *why, void *arg)

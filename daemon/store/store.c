@@ -81,9 +81,11 @@ static void leave(struct store *s)
 	peers_close(s);
 	due_stop(&s->due);
 	loop_timer_stop(&s->deal_timer);
+	loop_timer_stop(&s->waits_timer);
 	loop_timer_stop(&s->disk_timer);
 	loop_timer_stop(&s->sweep_timer);
 	watches_free(&s->watches);
+	waits_drop(&s->waits, NULL);
 	disk_free(&s->disk);
 	ledger_close(&s->ledger);
 	process_exit(s->p, EXIT_DRAINED);
@@ -101,6 +103,7 @@ static void on_turn(struct loop_hook *hook)
 		leave(s);
 		return;
 	}
+	workers_turn(s);
 	courier_deal(s);
 	due_turn(&s->due);
 	wrote = batch_commit(&s->ledger.batch);
@@ -121,8 +124,8 @@ static void on_sweep(struct loop_timer *t)
 	loop_timer_set(t, sweep_turn(&s->sweep, &s->ledger, clock_wall_ms()));
 }
 
-/* Being woken is enough: the turn ends with a deal. */
-static void on_deal(struct loop_timer *t UNUSED)
+/* Being woken is enough: every turn ends with deals and with verdicts that had to wait. */
+static void on_wake(struct loop_timer *t UNUSED)
 {
 }
 
@@ -150,9 +153,11 @@ static int start(struct process *p, struct err *err)
 		return rc;
 	log_debug("opened '%s'", path);
 	watches_init(&s->watches);
+	waits_init(&s->waits);
 	peers_open(s);
 	due_start(&s->due, p->loop, &s->ledger);
-	loop_timer_init(&s->deal_timer, p->loop, on_deal, s);
+	loop_timer_init(&s->deal_timer, p->loop, on_wake, s);
+	loop_timer_init(&s->waits_timer, p->loop, on_wake, s);
 	loop_timer_init(&s->disk_timer, p->loop, on_disk, s);
 	loop_timer_init(&s->sweep_timer, p->loop, on_sweep, s);
 	loop_timer_set(&s->sweep_timer, SWEEP_FIRST_MS);

@@ -13,6 +13,7 @@
 #include "daemon/store/due.h"
 #include "daemon/store/ledger.h"
 #include "daemon/store/sweep.h"
+#include "daemon/store/waits.h"
 #include "daemon/store/watches.h"
 
 enum member_phase {
@@ -48,6 +49,8 @@ struct store {
 	struct due due;
 	struct disk disk;
 	struct watches watches;
+	struct waits waits;
+	struct loop_timer waits_timer;
 
 	struct list members;
 	struct loop_io listeners[INHERIT_LISTEN_MAX];
@@ -89,6 +92,7 @@ void gateway_job_over(struct store *s, const struct job_names *job, enum job_sta
 /* workers.c */
 int workers_hold(struct member *m, struct frame *f);
 void workers_welcome(struct member *m); /* after WELCOME: what it must know before it begins */
+void workers_turn(struct store *s);	/* verdicts that had to wait */
 void workers_dropped(
     struct member *m, struct claim *claim); /* a run that its worker knows nothing of */
 

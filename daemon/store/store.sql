@@ -88,7 +88,7 @@ INSERT OR REPLACE INTO claim (run, job, claimed_wall_ms, worker) VALUES (?1, ?2,
 -- name: claim_delete
 DELETE FROM claim WHERE run = ?1;
 -- name: claim_list
-SELECT c.run, c.job, c.claimed_wall_ms, c.worker, j.queue, j.id, j.type, j.attempt
+SELECT c.run, c.job, c.claimed_wall_ms, c.worker, j.queue, j.id, j.type, j.attempt, j.losses
 FROM claim c JOIN job j ON j.seq = c.job;
 
 -- tombs.c

@@ -21,19 +21,34 @@ static void send_cancel(struct member *m, struct id run)
 	peer_send_cancel(m->peer, &(struct msg_cancel){.run = run});
 }
 
-static int decide(struct member *m, const struct msg_claim *c)
+/* False: the verdict has to wait. */
+static bool decide(void *owner, const struct msg_claim *c)
 {
+	struct member *m = owner;
 	struct verdict_reading r;
 
 	asks_decide(&m->s->ledger, c, &m->claims, slice_str(m->name), clock_wall_ms(), &r);
+	if (r.verdict == VERDICT_NONE)
+		return false;
 	m->s->verdicts = true;
-	return peer_send_verdict(m->peer, &(struct msg_verdict){.run = c->run,
-					      .verdict = (uint8_t)r.verdict,
-					      .attempt = r.attempt,
-					      .alone = r.alone,
-					      .job = c->job,
-					      .outcome = (uint8_t)r.outcome,
-					      .reason = slice_str(r.reason)});
+	peer_send_verdict(m->peer, &(struct msg_verdict){.run = c->run,
+				       .verdict = (uint8_t)r.verdict,
+				       .attempt = r.attempt,
+				       .alone = r.alone,
+				       .job = c->job,
+				       .outcome = (uint8_t)r.outcome,
+				       .reason = slice_str(r.reason)});
+	return true;
+}
+
+void workers_turn(struct store *s)
+{
+	struct ledger *l = &s->ledger;
+
+	if (s->waits.n && asks_wait_ms(l, clock_wall_ms()) == 0)
+		waits_each(&s->waits, decide);
+	if (s->waits.n)
+		loop_timer_set(&s->waits_timer, asks_wait_ms(l, clock_wall_ms()));
 }
 
 static int on_claim(struct member *m, struct frame *f)
@@ -48,7 +63,7 @@ static int on_claim(struct member *m, struct frame *f)
 		return -EPROTO;
 	FAULT(store_claim);
 	if (c.flags & CLAIM_ASKS)
-		return decide(m, &c);
+		return decide(m, &c) ? 0 : waits_add(&m->s->waits, m, &c);
 	if (asks_note(&m->s->ledger, &c, &m->claims, slice_str(m->name), clock_wall_ms()))
 		send_cancel(m, c.run);
 	return 0;

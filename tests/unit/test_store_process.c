@@ -1,4 +1,4 @@
-/* links: daemon/store/store.sql.c daemon/store/store.c daemon/store/peers.c daemon/store/workers.c daemon/store/courier.c daemon/store/gateway.c daemon/store/due.c daemon/store/disk.c daemon/store/asks.c daemon/store/batch.c daemon/store/bodies.c daemon/store/claims.c daemon/store/deals.c daemon/store/jobs.c daemon/store/lanes.c daemon/store/ledger.c daemon/store/map.c daemon/store/parcels.c daemon/store/record.c daemon/store/requests.c daemon/store/sweep.c daemon/store/takes.c daemon/store/tombs.c daemon/store/verdict.c daemon/store/watches.c */
+/* links: daemon/store/store.sql.c daemon/store/store.c daemon/store/peers.c daemon/store/workers.c daemon/store/courier.c daemon/store/gateway.c daemon/store/due.c daemon/store/disk.c daemon/store/asks.c daemon/store/batch.c daemon/store/bodies.c daemon/store/claims.c daemon/store/deals.c daemon/store/jobs.c daemon/store/lanes.c daemon/store/ledger.c daemon/store/map.c daemon/store/parcels.c daemon/store/record.c daemon/store/requests.c daemon/store/sweep.c daemon/store/takes.c daemon/store/tombs.c daemon/store/verdict.c daemon/store/waits.c daemon/store/watches.c */
 /* SPDX-License-Identifier: MIT */
 /*
  * The store as a process of its own, with this program as its supervisor, workers, courier and
@@ -883,6 +883,41 @@ static void test_stop_judges_who_was_buried(void **state)
 	rig_free(rig);
 }
 
+/* Two jobs have a loss on record; the second waits until the first has ended. */
+static void test_suspects_start_one_after_the_other(void **state)
+{
+	struct rig *rig = ready_rig("");
+	struct party *worker = join(rig, ROLE_WORKER), *one, *other;
+	struct msg_verdict v;
+
+	(void)state;
+	send_claim(worker, 1, "killer", CLAIM_ASKS);
+	verdict(worker);
+	send_claim(worker, 2, "bystander", CLAIM_ASKS);
+	verdict(worker);
+	hang_up(worker);
+	bury(worker, false);
+	one = join(rig, ROLE_WORKER); /* named after the burial was */
+	other = join(rig, ROLE_WORKER);
+	send_claim(one, 3, "killer", CLAIM_ASKS | CLAIM_REDELIVERED);
+	v = verdict(one);
+	assert_int_equal(v.verdict, VERDICT_RUN);
+	assert_int_equal(v.alone, 1);
+	send_claim(other, 4, "bystander", CLAIM_ASKS | CLAIM_REDELIVERED);
+	send_claim(other, 5, "innocent", CLAIM_ASKS);
+	v = verdict(other);
+	assert_true(id_eq(v.run, run_id(5)));
+	assert_silent(other);
+	send_outcome(one, 3, "killer", OUTCOME_DONE);
+	v = verdict(other);
+	assert_true(id_eq(v.run, run_id(4)));
+	assert_int_equal(v.verdict, VERDICT_RUN);
+	party_free(worker);
+	party_free(one);
+	party_free(other);
+	rig_free(rig);
+}
+
 static void test_without_its_supervisor_it_leaves(void **state)
 {
 	struct rig *rig = ready_rig("");
@@ -894,6 +929,31 @@ static void test_without_its_supervisor_it_leaves(void **state)
 	assert_int_equal(waitpid(rig->store, &status, 0), rig->store);
 	assert_int_equal(status, 0);
 	rig->store = 0;
+	rig_free(rig);
+}
+
+/* A worker hands its runs back when the supervisor dies: a job that has killed it would never be
+ * lost. */
+static void test_a_release_after_the_supervisors_death_is_a_loss(void **state)
+{
+	struct rig *rig = ready_rig("");
+	struct party *worker = join(rig, ROLE_WORKER);
+	int status;
+
+	(void)state;
+	send_claim(worker, 1, "a", CLAIM_ASKS);
+	verdict(worker);
+	kill(rig->store, SIGSTOP);
+	close(rig->control);
+	send_outcome(worker, 1, "a", OUTCOME_RELEASED);
+	kill(rig->store, SIGCONT);
+	assert_int_equal(next_frame(worker), MSG_NONE);
+	assert_int_equal(waitpid(rig->store, &status, 0), rig->store);
+	start_store(rig);
+	peers_end(rig);
+	wait_ready(rig);
+	assert_int_equal(job_number(rig, "losses", "a"), 1);
+	party_free(worker);
 	rig_free(rig);
 }
 
@@ -915,7 +975,9 @@ int main(void)
 	    cmocka_unit_test(test_a_full_disk_holds_outcomes_and_refuses_submits),
 	    cmocka_unit_test(test_stop_records_what_has_arrived),
 	    cmocka_unit_test(test_stop_judges_who_was_buried),
+	    cmocka_unit_test(test_suspects_start_one_after_the_other),
 	    cmocka_unit_test(test_without_its_supervisor_it_leaves),
+	    cmocka_unit_test(test_a_release_after_the_supervisors_death_is_a_loss),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -96,10 +96,11 @@ static void test_retries_are_exhausted(void **state)
 	assert_int_equal(job_state(b, "a"), JOB_DEAD);
 	assert_int_equal(job_row(b, "a").attempt, 3);
 	assert_int_equal(parcel_state(b, "a"), -1);
-	assert_number(b, "SELECT error = 'it failed; no retries left after 3 attempts' FROM job", 1);
-	assert_number(b, "SELECT count(*) FROM run WHERE outcome = 1 AND key & 4095 < 2", 2);
 	assert_number(
-	    b, "SELECT outcome FROM run WHERE key & 4095 = 2 AND error = 'it failed'", OUTCOME_DEAD);
+	    b, "SELECT error = 'it failed; no retries left after 3 attempts' FROM job", 1);
+	assert_number(b, "SELECT count(*) FROM run WHERE outcome = 1 AND key & 4095 < 2", 2);
+	assert_number(b, "SELECT outcome FROM run WHERE key & 4095 = 2 AND error = 'it failed'",
+	    OUTCOME_DEAD);
 	assert_number(
 	    b, "SELECT count(*) FROM body", 1); /* its own; those of the parcels are gone */
 	assert_int_equal(b->ended_as, JOB_DEAD);
@@ -418,6 +419,30 @@ static void test_a_loss_leaves_the_retry_of_another_run(void **state)
 	assert_int_equal(job_state(b, "a"), JOB_RETRYING);
 }
 
+/* Whoever runs beside a job that kills the node is lost with it, once. */
+static void test_suspects_start_one_after_the_other(void **state)
+{
+	struct books *b = *state;
+
+	asked(b, 1, "killer", 0);
+	asked(b, 2, "bystander", 0);
+	lost(b, 1);
+	lost(b, 2);
+	assert_int_equal(asked(b, 3, "killer", 0).verdict, VERDICT_RUN);
+	assert_int_equal(asked(b, 4, "bystander", 0).verdict, VERDICT_NONE);
+	assert_int_equal(
+	    asked(b, 3, "killer", 0).verdict, VERDICT_RUN); /* it does not wait for itself */
+	assert_null(claims_find(&b->l.claims, run_id(4)));
+	assert_int_equal(asked(b, 5, "innocent", 0).verdict, VERDICT_RUN);
+	lost(b, 3);
+	assert_int_equal(asked(b, 4, "bystander", 0).verdict, VERDICT_RUN);
+	assert_int_equal(asked(b, 6, "killer", 0).verdict, VERDICT_NONE);
+	b->now += ASKS_SUSPECT_MS; /* it has run for long enough to be trusted */
+	assert_int_equal(asked(b, 6, "killer", 0).verdict, VERDICT_RUN);
+	books_reopen(b);
+	assert_int_equal(b->l.claims.suspects, 2);
+}
+
 /* --- take-overs ----------------------------------------------------------------------------- */
 
 static void test_take_makes_a_parcel(void **state)
@@ -609,6 +634,7 @@ int main(void)
 	    BOOKS_TEST(test_a_loss_is_taken_back_when_the_run_asks),
 	    BOOKS_TEST(test_a_loss_is_taken_back_when_the_outcome_comes),
 	    BOOKS_TEST(test_a_loss_leaves_the_retry_of_another_run),
+	    BOOKS_TEST(test_suspects_start_one_after_the_other),
 	    BOOKS_TEST(test_take_makes_a_parcel),
 	    BOOKS_TEST(test_take_of_a_delay),
 	    BOOKS_TEST(test_take_of_a_running_job_then_its_outcome),
