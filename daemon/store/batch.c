@@ -85,6 +85,9 @@ bool batch_is_full(const struct batch *b)
 	return b->rows >= BATCH_ROWS_MAX || b->bytes >= BATCH_BYTES_MAX;
 }
 
+/*~ 9. The commit, in the loop's first hook: everything that arrived in this turn becomes durable
+ * at once, and only then does the peers' hook write RECORDED. Next: back in the worker,
+ * answers.c. */
 bool batch_commit(struct batch *b)
 {
 	bool wrote = b->rows > 0;

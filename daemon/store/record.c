@@ -225,6 +225,8 @@ static void end_exhausted(
 	end_as(l, row, m, JOB_DEAD, slice_str(why), now);
 }
 
+/*~ 8. A failure: retry_decide() and backoff_delay_ms() (lib/job/retry.c) are pure; what they say
+ * becomes a parcel with a due time, in the same transaction. Next: batch.c. */
 static void apply_retry(
     struct ledger *l, struct job_row *row, const struct msg_outcome *m, int64_t now)
 {
@@ -376,6 +378,8 @@ static void record_known(
 	apply[m->outcome](l, &row, m, now);
 }
 
+/*~ 7. The outcome is written: the job's row, the run's row, the end of its claim and of its older
+ * parcels, all in the open transaction. Next: if it failed, apply_retry(); else batch.c. */
 int record_outcome(struct ledger *l, const struct msg_outcome *m, struct slice worker, int64_t now)
 {
 	struct claim *claim = claims_find(&l->claims, m->run);

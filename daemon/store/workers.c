@@ -51,6 +51,9 @@ void workers_turn(struct store *s)
 		loop_timer_set(&s->waits_timer, asks_wait_ms(l, clock_wall_ms()));
 }
 
+/*~ 4. The store hears of the run. One that does not ask is kept in memory; one that asks is
+ * judged by the table of verdict.c, and RUN is durable before it is sent. Next: the handler
+ * starts, runner.c. */
 static int on_claim(struct member *m, struct frame *f)
 {
 	struct msg_claim c;
