@@ -39,6 +39,8 @@ struct dealing {
 	void *arg;
 };
 
+/*~ 11. The parcel is due: its lane deals it to the courier, which has given credit; it stays in
+ * the database. Next: courier/parcel.c. */
 static bool deal_one(const struct dealing *d, struct lane *lane, int64_t id)
 {
 	struct slice envelope, body;
@@ -139,9 +141,8 @@ static void on_returned(struct settling *s)
 		return;
 	}
 	if (lanes_may_complain(&s->l->lanes, s->row.destination, s->now_ms))
-		log_error("no queue '" SLICE_FMT
-			  "' takes jobs: they wait here until there is one (" SLICE_FMT ")",
-		    SLICE_ARG(s->row.destination), SLICE_ARG(s->m->reason));
+		log_error("no queue '" SLICE_FMT "' takes jobs: they wait here until there is one",
+		    SLICE_ARG(s->row.destination));
 	wait_for(s, PARCEL_UNROUTABLE);
 }
 
