@@ -114,6 +114,8 @@ def test_a_job_that_kills_the_whole_node_is_dead_after_three_losses(
     for name in neighbours:
         skep.wait_done(name)
     books = audit(skep, neighbours, window=deaths)
+    for job in skep.all_jobs():
+        assert job["id"] not in neighbours or job["losses"] <= 1, job
     print(books.text())
 
 
