@@ -21,10 +21,13 @@ static const size_t borrowed[] = {
 
 static const bool may_follow[DELIVERY_STATE_COUNT][DELIVERY_STATE_COUNT] = {
     [DELIVERY_WAITING] = {[DELIVERY_ASKING] = true,
+	[DELIVERY_AHEAD] = true,
 	[DELIVERY_RUNNING] = true,
 	[DELIVERY_TAKING] = true,
 	[DELIVERY_RECORDING] = true,
 	[DELIVERY_OVER] = true},
+    [DELIVERY_AHEAD] = {[DELIVERY_WAITING] = true,
+	[DELIVERY_RUNNING] = true},
     [DELIVERY_ASKING] = {[DELIVERY_CLEARED] = true,
 	[DELIVERY_TAKING] = true,
 	[DELIVERY_RECORDING] = true,
@@ -39,6 +42,7 @@ static const bool may_follow[DELIVERY_STATE_COUNT][DELIVERY_STATE_COUNT] = {
 
 static const char *const state_names[DELIVERY_STATE_COUNT] = {
     [DELIVERY_WAITING] = "waiting",
+    [DELIVERY_AHEAD] = "ahead",
     [DELIVERY_ASKING] = "asking",
     [DELIVERY_CLEARED] = "cleared",
     [DELIVERY_RUNNING] = "running",
