@@ -17,7 +17,7 @@
 #include "daemon/worker/launch.h"
 #include "daemon/worker/oom.h"
 #include "daemon/worker/talk.h"
-#include "daemon/worker/wire.h"
+#include "daemon/worker/lines.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/job/exit.h"
@@ -66,7 +66,7 @@ struct service {
 	const struct run_events *events;
 	void *arg;
 	struct oom oom;
-	struct wire wire;
+	struct lines lines;
 	struct chatter chatter;
 	struct loop_timer life, deadline, ping; /* life: of the state */
 	int64_t deadline_ms;                    /* INT64_MAX: the timer is not set */
@@ -226,7 +226,7 @@ static struct run *find(struct service *s, struct id id)
 
 static void send_run(struct service *s, struct run *run)
 {
-	talk_job(&s->wire.out, &run->spec);
+	talk_job(&s->lines.out, &run->spec);
 	run->sent = true;
 	if (run->begun)
 		start_clock(s, run);
@@ -274,7 +274,7 @@ static void advance(struct service *s)
 		    s->h->section);
 		retire(s);
 	} else if (s->state == SERVICE_DRAINING && s->nruns == 0) {
-		wire_end(&s->wire);
+		lines_end(&s->lines);
 	}
 }
 
@@ -289,9 +289,9 @@ static void retire(struct service *s)
 {
 	set_state(s, SERVICE_DRAINING);
 	loop_timer_stop(&s->ping);
-	talk_drain(&s->wire.out);
+	talk_drain(&s->lines.out);
 	if (s->nruns == 0) {
-		wire_end(&s->wire);
+		lines_end(&s->lines);
 		give_time_to_leave(s);
 	}
 }
@@ -314,7 +314,7 @@ static void on_hello(void *arg, unsigned can)
 		send_run(s, run);
 	if (s->quitting && s->state == SERVICE_READY)
 		retire(s);
-	wire_flush(&s->wire);
+	lines_flush(&s->lines);
 }
 
 /* The run that it has answered; one that was not next in line is so by being over. */
@@ -519,8 +519,8 @@ static void on_exited(void *arg)
 	loop_timer_stop(&s->life);
 	loop_timer_stop(&s->deadline);
 	loop_timer_stop(&s->ping);
-	wire_rest(&s->wire);
-	wire_close(&s->wire);
+	lines_rest(&s->lines);
+	lines_close(&s->lines);
 	kill(-s->child.pid, SIGKILL);
 	chatter_close(&s->chatter);
 	if (waitpid(s->child.pid, &s->status, WNOHANG) != s->child.pid)
@@ -565,7 +565,7 @@ void service_stop(struct service *s, struct run *run, enum run_stop why, int64_t
 		end_unfinished(s, run, -1, "");
 	} else if (s->state == SERVICE_READY || s->state == SERVICE_DRAINING) {
 		if ((s->can & TALK_CAN_CANCEL) && kill_after_ms > 0) {
-			talk_cancel(&s->wire.out, run->spec.run);
+			talk_cancel(&s->lines.out, run->spec.run);
 			deadline_at(s, run, kill_after_ms);
 		} else {
 			end_for(s, why, kill_after_ms);
@@ -611,7 +611,7 @@ static void on_ping(struct loop_timer *t)
 	s->pinged = !s->heard;
 	s->heard = false;
 	if (s->pinged)
-		talk_ping(&s->wire.out, ++s->pings);
+		talk_ping(&s->lines.out, ++s->pings);
 }
 
 /* --- the beginning ---------------------------------------------------------------------------- */
@@ -643,8 +643,8 @@ static int spawn(struct service *s, struct err *err)
 	}
 	fcntl(out[0], F_SETFL, O_NONBLOCK);
 	chatter_open(&s->chatter, out[0]);
-	wire_open(&s->wire, s->loop, pair[0], max_line);
-	talk_hello(&s->wire.out, s->h, environment_value(envp, "SKEP_WORKER"), max_line);
+	lines_open(&s->lines, s->loop, pair[0], max_line);
+	talk_hello(&s->lines.out, s->h, environment_value(envp, "SKEP_WORKER"), max_line);
 	return 0;
 }
 
@@ -664,7 +664,7 @@ static int start_process(struct service *s, struct err *err)
 	set_state(s, SERVICE_STARTING);
 	reaper_watch(s->reaper, &s->child);
 	loop_timer_set(&s->life, s->h->start_timeout);
-	wire_flush(&s->wire);
+	lines_flush(&s->lines);
 	return 0;
 }
 
@@ -694,7 +694,7 @@ enum run_room service_room(const struct service *s)
 	case SERVICE_STARTING:
 		return s->nruns ? RUN_ROOM_PAUSED : RUN_ROOM_NOW;
 	case SERVICE_READY:
-		if (buf_size(&s->wire.out) > BACKLOG_BYTES)
+		if (buf_size(&s->lines.out) > BACKLOG_BYTES)
 			return RUN_ROOM_NONE;
 		if (s->nbegun < s->h->concurrency)
 			return RUN_ROOM_NOW;
@@ -773,15 +773,15 @@ void service_release(struct service *s, int64_t kill_after_ms)
 
 void service_flush(struct service *s)
 {
-	if (buf_size(&s->wire.out))
-		wire_flush(&s->wire);
+	if (buf_size(&s->lines.out))
+		lines_flush(&s->lines);
 }
 
 struct service *service_new(struct loop *loop, struct reaper *reaper,
     struct environment *environment, const struct conf_handler *handler,
     const struct run_events *events, void *arg)
 {
-	static const struct wire_events wire_events = {on_line, on_too_long, on_closed};
+	static const struct lines_events lines_events = {on_line, on_too_long, on_closed};
 	struct service *s = xcalloc(1, sizeof *s);
 
 	s->magic = SERVICE_MAGIC;
@@ -796,7 +796,7 @@ struct service *service_new(struct loop *loop, struct reaper *reaper,
 	s->sweep = (struct reap_sweep){.swept = on_swept, .arg = s};
 	list_init(&s->runs);
 	oom_init(&s->oom);
-	wire_init(&s->wire, &wire_events, s);
+	lines_init(&s->lines, &lines_events, s);
 	chatter_init(&s->chatter, loop, handler->section);
 	loop_timer_init(&s->life, loop, on_life, s);
 	loop_timer_init(&s->deadline, loop, on_deadline, s);
@@ -811,7 +811,7 @@ void service_free(struct service *s)
 		return;
 	if (is_alive(s)) {
 		kill_now(s);
-		wire_close(&s->wire);
+		lines_close(&s->lines);
 		chatter_close(&s->chatter);
 	}
 	list_each(struct run, run, &s->runs, link)

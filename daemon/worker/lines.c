@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-#include "daemon/worker/wire.h"
+#include "daemon/worker/lines.h"
 
 #include <errno.h>
 #include <sys/socket.h>
 
-#define WIRE_MAGIC 0x77697265u
+#define LINES_MAGIC 0x6c696e65u
 #define CHUNK_BYTES (64u << 10)
 #define TURN_BYTES (512u << 10)
 #define REST_BYTES (4u << 20) /* above what the socket can hold */
 #define KEEP_BYTES (256u << 10)
 
-void wire_init(struct wire *w, const struct wire_events *events, void *arg)
+void lines_init(struct lines *w, const struct lines_events *events, void *arg)
 {
-	*w = (struct wire){.magic = WIRE_MAGIC, .fd = -1, .events = events, .arg = arg};
+	*w = (struct lines){.magic = LINES_MAGIC, .fd = -1, .events = events, .arg = arg};
 	buf_init(&w->in, 0);
 	buf_init(&w->out, SIZE_MAX / 2);
 }
 
-static void watch(struct wire *w)
+static void watch(struct lines *w)
 {
 	unsigned events = w->ended ? 0 : LOOP_READ;
 
@@ -27,14 +27,14 @@ static void watch(struct wire *w)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static void too_long(struct wire *w, size_t n)
+static void too_long(struct lines *w, size_t n)
 {
 	w->events->too_long(w->arg, slice_of(buf_head(&w->in), n));
 	buf_clear(&w->in);
 	w->scanned = 0;
 }
 
-static void take_lines(struct wire *w)
+static void take_lines(struct lines *w)
 {
 	for (;;) {
 		const uint8_t *head = buf_head(&w->in), *lf = NULL;
@@ -57,7 +57,7 @@ static void take_lines(struct wire *w)
 	}
 }
 
-static void read_some(struct wire *w, size_t budget)
+static void read_some(struct lines *w, size_t budget)
 {
 	while (w->fd >= 0 && !w->ended && budget > 0) {
 		ssize_t n = recv(w->fd, buf_reserve(&w->in, CHUNK_BYTES), CHUNK_BYTES, MSG_DONTWAIT);
@@ -83,15 +83,15 @@ static void read_some(struct wire *w, size_t budget)
 
 static void on_io(struct loop_io *io, unsigned events)
 {
-	OBJ(struct wire, w, io->arg, WIRE_MAGIC);
+	OBJ(struct lines, w, io->arg, LINES_MAGIC);
 
 	if (events & LOOP_WRITE)
-		wire_flush(w);
+		lines_flush(w);
 	if (events & LOOP_READ)
 		read_some(w, TURN_BYTES);
 }
 
-void wire_rest(struct wire *w)
+void lines_rest(struct lines *w)
 {
 	/* A read that brings little may be followed by more: only one that brings nothing is last. */
 	for (size_t budget = REST_BYTES; !w->ended && w->fd >= 0; budget -= CHUNK_BYTES) {
@@ -106,7 +106,7 @@ void wire_rest(struct wire *w)
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
-void wire_flush(struct wire *w)
+void lines_flush(struct lines *w)
 {
 	while (w->fd >= 0 && buf_size(&w->out)) {
 		ssize_t n = send(w->fd, buf_head(&w->out), buf_size(&w->out),
@@ -125,15 +125,15 @@ void wire_flush(struct wire *w)
 	buf_trim(&w->out, KEEP_BYTES);
 }
 
-void wire_end(struct wire *w)
+void lines_end(struct lines *w)
 {
 	w->ending = true;
-	wire_flush(w);
+	lines_flush(w);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-void wire_open(struct wire *w, struct loop *loop, int fd, size_t max_line)
+void lines_open(struct lines *w, struct loop *loop, int fd, size_t max_line)
 {
 	w->fd = fd;
 	w->max_line = max_line;
@@ -144,7 +144,7 @@ void wire_open(struct wire *w, struct loop *loop, int fd, size_t max_line)
 	watch(w);
 }
 
-void wire_close(struct wire *w)
+void lines_close(struct lines *w)
 {
 	if (w->fd < 0)
 		return;
