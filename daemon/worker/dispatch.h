@@ -2,7 +2,8 @@
 /*
  * Decides what becomes of each delivery: what must be asked, what starts, what is handed back, and
  * when its source is told. handlers.h says how many run at a time; a delivery that waits for the
- * store's word lets nothing else start, and one that waits for its outcome to be durable does not hold up the next.
+ * store's word lets nothing else start, and one that waits for its outcome to be durable does not
+ * hold up the next.
  * All of it happens in answer to events; dispatch_turn() then sends and starts what has become
  * possible.
  */
