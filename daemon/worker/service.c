@@ -308,6 +308,7 @@ static int start_process(struct service *s, struct err *err)
 	s->njobs = s->pings = s->rss_at_ms = 0;
 	s->hello = s->useful = s->deaf = s->fault = s->killed = s->pinged = false;
 	s->heard = true;
+	s->deadline_ms = INT64_MAX;
 	s->why[0] = '\0';
 	service_set_state(s, SERVICE_STARTING);
 	reaper_watch(s->reaper, &s->child);
