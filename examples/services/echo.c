@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A service in C with libc alone: cc -o echo echo.c. The result is the body. It reads no more JSON than
- * it needs: a member is found by its name outside of strings, and its value, a string, is handed back
- * as it stands, escapes and all. A program that works with the text has to decode it.
- */
+/* A service in C with libc alone: cc -o echo echo.c. It reads no more JSON than it needs: a member is
+ * found by its name outside of strings, and its value, a string, is handed back as the result as it
+ * stands, escapes and all. A program that works with the text has to decode it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* The end of the string that begins at the quote p: its closing quote. */
+/* The closing quote of the string that begins at the quote p. */
 static const char *string_end(const char *p)
 {
 	for (p++; *p && *p != '"'; p++) {
@@ -22,22 +20,20 @@ static const char *string_end(const char *p)
 /* The value of member `name` if that is a string: from its quote, *n bytes, both quotes included. */
 static const char *member(const char *p, const char *name, int *n)
 {
-	size_t length = strlen(name);
-
-	for (; *p; p++) {
+	for (size_t length = strlen(name); *p; p++) {
 		const char *begin = p, *value;
 
 		if (*p != '"')
 			continue;
 		p = string_end(begin);
-		value = *p ? p + 1 + strspn(p + 1, " :") : p;
+		if (!*p)
+			break;
+		value = p[1] == ':' ? p + 2 : p + 1;
 		if ((size_t)(p - begin) == length + 1 && strncmp(begin + 1, name, length) == 0 &&
-		    strchr("\"", *value) && *value && p[1] == ':') {
+		    *value == '"') {
 			*n = (int)(string_end(value) - value) + 1;
 			return value;
 		}
-		if (!*p)
-			break;
 	}
 	return NULL;
 }
