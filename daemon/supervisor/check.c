@@ -83,9 +83,14 @@ static void warn_socket(const struct conf *conf, say_fn *say)
 		    conf->daemon.socket_mode);
 }
 
-static bool command_exists(const struct conf_handler *h)
+static const char *handler_program(const struct conf_handler *h)
 {
-	const char *word = h->command.v[0];
+	return h->service.n ? h->service.v[0] : h->command.v[0];
+}
+
+static bool program_exists(const struct conf_handler *h)
+{
+	const char *word = handler_program(h);
 	auto_free char *path = word[0] != '/' && strchr(word, '/')
 				   ? xasprintf("%s/%s", h->directory, word)
 				   : spawn_find(word, NULL);
@@ -100,9 +105,9 @@ static void warn_handlers(const struct conf *conf, say_fn *say)
 	for (size_t i = 0; i < conf->nhandlers; i++) {
 		const struct conf_handler *h = &conf->handlers[i];
 
-		if (!command_exists(h))
+		if (!program_exists(h))
 			sayf(say, "handler '%s': there is no executable '%s'", h->section,
-			    h->command.v[0]);
+			    handler_program(h));
 	}
 }
 

@@ -21,10 +21,13 @@ static const size_t borrowed[] = {
 
 static const bool may_follow[DELIVERY_STATE_COUNT][DELIVERY_STATE_COUNT] = {
     [DELIVERY_WAITING] = {[DELIVERY_ASKING] = true,
+	[DELIVERY_AHEAD] = true,
 	[DELIVERY_RUNNING] = true,
 	[DELIVERY_TAKING] = true,
 	[DELIVERY_RECORDING] = true,
 	[DELIVERY_OVER] = true},
+    [DELIVERY_AHEAD] = {[DELIVERY_WAITING] = true,
+	[DELIVERY_RUNNING] = true},
     [DELIVERY_ASKING] = {[DELIVERY_CLEARED] = true,
 	[DELIVERY_TAKING] = true,
 	[DELIVERY_RECORDING] = true,
@@ -39,6 +42,7 @@ static const bool may_follow[DELIVERY_STATE_COUNT][DELIVERY_STATE_COUNT] = {
 
 static const char *const state_names[DELIVERY_STATE_COUNT] = {
     [DELIVERY_WAITING] = "waiting",
+    [DELIVERY_AHEAD] = "ahead",
     [DELIVERY_ASKING] = "asking",
     [DELIVERY_CLEARED] = "cleared",
     [DELIVERY_RUNNING] = "running",
@@ -156,4 +160,14 @@ bool delivery_is_held(const struct delivery *d)
 	return d->state == DELIVERY_ASKING || d->state == DELIVERY_RUNNING ||
 	       (d->state == DELIVERY_RECORDING && d->ran) ||
 	       (d->verdict == VERDICT_RUN && d->state != DELIVERY_OVER);
+}
+
+int64_t delivery_timeout_ms(const struct delivery *d)
+{
+	int64_t most = d->handler->timeout;
+	int64_t asked = d->job.timeout_ms > 0 ? d->job.timeout_ms : 0;
+
+	if (asked == 0 || most == 0)
+		return asked + most;
+	return asked < most ? asked : most;
 }

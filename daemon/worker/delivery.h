@@ -4,12 +4,15 @@
  * job is copied once, into the same piece of memory. Nothing is done here: shelf.h has the steps,
  * dispatch.h decides, report.h tells the store.
  *
+ *        .-> AHEAD ---------------v
  *     WAITING -------------------> RUNNING -> RECORDING -> OVER
  *        |--> ASKING --> CLEARED ----^           ^
  *        |      |           |                    |
  *        |------+-----------+--------------------'    buried, expired, released
  *        |------+-----------'---> TAKING -> OVER      the store's parcel now
  *        '------'---------------> OVER                dropped, handed back, forgotten
+ *
+ * AHEAD goes back to WAITING when its handler ends before it was its turn.
  */
 #ifndef SKEP_WORKER_DELIVERY_H
 #define SKEP_WORKER_DELIVERY_H
@@ -24,6 +27,7 @@
 
 enum delivery_state {
 	DELIVERY_WAITING,   /* held; nobody was told of it */
+	DELIVERY_AHEAD,     /* its service has it, behind another run; the store was not told */
 	DELIVERY_ASKING,    /* CLAIM is sent, and the verdict decides */
 	DELIVERY_CLEARED,   /* verdict RUN: it is the next to start */
 	DELIVERY_RUNNING,   /* its handler runs */
@@ -42,6 +46,7 @@ struct delivery {
 	struct source *source;
 	struct source_tag tag;
 	bool settled;  /* the source needs no word any more: acked, or it has it again by itself */
+	const struct conf_handler *handler; /* of `type`; NULL: there is none */
 	bool nameless; /* the message had no id: job.id was made here, a redelivery gets another */
 	bool urgent;   /* a copy of the job that runs here: asks without waiting for its turn */
 	bool ran;      /* a handler was started, or failed to */
@@ -57,6 +62,7 @@ struct delivery {
 	struct slice type;  /* the job's, or its queue's default */
 	char *fault;        /* why the message cannot be read; NULL: it can */
 	char reason[200];   /* of a take-over */
+	struct run live;    /* while its handler has it */
 	struct run_end end; /* from RECORDING on; started_wall_ms from RUNNING on */
 	bool buried;        /* `end` is not the end of a run: no handler was started */
 	char own_id[JOB_ID_BYTES + 1];
@@ -79,6 +85,10 @@ bool delivery_must_ask(const struct delivery *d);
 
 /* When it may start, for a message whose delay nobody has served yet; JOB_NOT_GIVEN: at once. */
 int64_t delivery_due_wall_ms(const struct delivery *d);
+
+/* The limit on its run: the smaller of what the job asks for and what its handler allows;
+ * 0: none. It has a handler. */
+int64_t delivery_timeout_ms(const struct delivery *d);
 
 bool delivery_same_job(const struct delivery *a, const struct delivery *b);
 

@@ -8,9 +8,10 @@
 
 #include <errno.h>
 
+#include "daemon/worker/age.h"
 #include "daemon/worker/answers.h"
+#include "daemon/worker/handlers.h"
 #include "daemon/worker/report.h"
-#include "daemon/worker/runner.h"
 #include "daemon/worker/shelf.h"
 #include "daemon/worker/show.h"
 #include "lib/base/clock.h"
@@ -21,97 +22,135 @@
 #define RELEASE_KILL_MS 5000 /* a handler that is released has at most so long after SIGTERM */
 #define NO_ROOM_MS 20        /* the store does not read fast enough: look again */
 #define CANNOT_SEND_MS 1000  /* this machine lacks memory or descriptors for a frame: try again */
-#define TAKE_RETRY_MS 1000
 
 struct dispatch {
 	unsigned magic;
 	struct dispatch_config c;
 	const struct dispatch_events *events;
 	void *arg;
-	struct runner *runner;
+	struct handlers *handlers;
 	struct peer *store; /* NULL while the link is down */
 	struct shelf shelf;
-	struct delivery *running;
-	struct loop_timer again, take, patience;
+	struct age age;
+	struct delivery *alone; /* runs, and nothing else may */
+	struct loop_timer again, patience;
 	bool stopping, told_empty;
 	bool abandoned; /* what ends now is not reported */
 };
 
 /* --- runs ------------------------------------------------------------------------------------- */
 
-static void on_progress(void *arg, int32_t percent, const char *note)
+static struct delivery *delivery_of(struct run *run)
+{
+	return list_entry(run, struct delivery, live);
+}
+
+static void on_progress(void *arg, struct run *run UNUSED)
 {
 	OBJ(struct dispatch, x, arg, DISPATCH_MAGIC);
 
-	show_progress(x->c.slot, percent, note);
 	x->shelf.changed = true;
+}
+
+/* From here on the run counts, whatever becomes of it. */
+static void begun(struct dispatch *x, struct delivery *d)
+{
+	if (d->state != DELIVERY_CLEARED) {
+		d->attempt = 1;
+		if (x->store) /* a new one is told by HOLD */
+			report_claim(x->store, d, false);
+	}
+	shelf_running(&x->shelf, d);
+	x->alone = d->alone ? d : NULL;
+	x->c.slot->started++;
+	d->end.started_wall_ms = clock_wall_ms();
+	log_debug(SHELF_JOB_FMT " attempt=%u starts", SHELF_JOB_ARG(d), d->attempt);
+}
+
+/* It was sent ahead, and its turn has come, or the store must know of it before that. */
+static void claim_ahead(void *arg, struct delivery *d)
+{
+	OBJ(struct dispatch, x, arg, DISPATCH_MAGIC);
+
+	if (d->state == DELIVERY_AHEAD)
+		begun(x, d);
+}
+
+static void on_begun(void *arg, struct run *run)
+{
+	claim_ahead(arg, delivery_of(run));
 }
 
 /* Takes over the buffers of `end`. */
 static void run_ended(struct dispatch *x, struct delivery *d, const struct run_end *end)
 {
+	int64_t started_wall_ms = d->end.started_wall_ms;
+
 	FAULT(worker_ended);
 	d->ran = true;
 	d->end = *end;
-	x->running = NULL;
+	d->end.started_wall_ms = started_wall_ms;
+	if (x->alone == d)
+		x->alone = NULL;
 	show_ended(x->c.slot, d);
 	shelf_record(&x->shelf, d);
 }
 
-static void on_ended(void *arg, struct run_end *end)
+static void on_ended(void *arg, struct run *run, struct run_end *end)
 {
 	OBJ(struct dispatch, x, arg, DISPATCH_MAGIC);
 
-	loop_timer_stop(&x->patience);
 	if (x->abandoned) {
 		buf_free(&end->result);
 		buf_free(&end->logs);
-		x->events->empty(x->arg);
 		return;
 	}
-	run_ended(x, x->running, end);
+	run_ended(x, delivery_of(run), end);
 }
 
-static int64_t run_limit_ms(const struct delivery *d, const struct conf_handler *h)
+/* It never began. If the store was told of it all the same, its claim must be closed. */
+static void on_returned(void *arg, struct run *run)
 {
-	int64_t asked = d->job.timeout_ms > 0 ? d->job.timeout_ms : 0;
+	OBJ(struct dispatch, x, arg, DISPATCH_MAGIC);
+	struct delivery *d = delivery_of(run);
 
-	if (asked == 0 || h->timeout == 0)
-		return asked + h->timeout;
-	return asked < h->timeout ? asked : h->timeout;
+	if (x->abandoned)
+		return;
+	if (d->state == DELIVERY_RUNNING) {
+		shelf_release(&x->shelf, d);
+		return;
+	}
+	shelf_back(&x->shelf, d);
+	if (x->stopping)
+		shelf_requeued(&x->shelf, d);
 }
 
-/* The claim is in the store's socket before the handler exists: whatever that does to this
- * process or to the machine, it is known which job did it. */
-static void run(struct dispatch *x, struct delivery *d, const struct conf_handler *h)
+/* The claim is in the store's socket before the handler exists, or hears of the job: whatever that
+ * does to this process or to the machine, it is known which job did it. */
+static void run(struct dispatch *x, struct delivery *d, bool ahead)
 {
-	struct run_spec spec = {.job = &d->job, .type = d->type, .handler = h, .run = d->run,
-	    .timeout_ms = run_limit_ms(d, h)};
 	struct run_end end;
 
-	if (d->state == DELIVERY_WAITING) {
+	if (ahead) {
 		d->attempt = 1;
-		report_claim(x->store, d, false);
-		if (x->store)
+		shelf_ahead(&x->shelf, d);
+	} else {
+		begun(x, d);
+		if (x->store && d->handler->command.n)
 			peer_flush(x->store);
+		FAULT(worker_claimed);
 	}
-	FAULT(worker_claimed);
-	spec.attempt = d->attempt;
-	shelf_running(&x->shelf, d);
-	d->end.started_wall_ms = clock_wall_ms();
-	log_debug(SHELF_JOB_FMT " attempt=%u starts", SHELF_JOB_ARG(d), d->attempt);
-	if (runner_start(x->runner, &spec, &end) < 0) {
+	d->live.spec = (struct run_spec){.job = &d->job, .type = d->type, .handler = d->handler,
+	    .run = d->run, .attempt = d->attempt, .timeout_ms = delivery_timeout_ms(d)};
+	if (handlers_start(x->handlers, &d->live, &end) < 0) {
 		run_ended(x, d, &end);
 		return;
 	}
-	x->running = d;
-	show_started(x->c.slot, d, runner_pid(x->runner));
-	x->shelf.changed = true;
 	FAULT(worker_started);
 }
 
 /* It is this delivery's turn, and the store need not be asked or has cleared it. */
-static void go(struct dispatch *x, struct delivery *d, const struct conf_handler *h)
+static void go(struct dispatch *x, struct delivery *d, bool ahead)
 {
 	int64_t now = clock_wall_ms(), due = delivery_due_wall_ms(d);
 
@@ -120,40 +159,22 @@ static void go(struct dispatch *x, struct delivery *d, const struct conf_handler
 	else if (due != JOB_NOT_GIVEN && due > now)
 		shelf_take(&x->shelf, d, "it is not due yet");
 	else
-		run(x, d, h);
-}
-
-static const struct conf_handler *handler_of(struct dispatch *x, const struct delivery *d,
-    char why[static ERR_TEXT_BYTES])
-{
-	const struct conf_handler *h = d->type.n ? conf_handler(x->c.conf, d->type) : NULL;
-
-	if (d->type.n == 0)
-		snprintf(why, ERR_TEXT_BYTES,
-		    "the message has no type, and queue '" SLICE_FMT "' has no handler for such",
-		    SLICE_ARG(d->job.queue));
-	else if (!h)
-		snprintf(why, ERR_TEXT_BYTES, "no handler '" SLICE_FMT "' is configured here",
-		    SLICE_ARG(d->type));
-	return h;
+		run(x, d, ahead);
 }
 
 /*~ 3. Its turn has come. A first delivery is claimed and started in one go; a redelivery, or a
  * copy that came out of a parcel, sends its CLAIM and waits for the verdict. Next: the store's
  * side of it. */
-static void begin(struct dispatch *x, struct delivery *d)
+static void begin(struct dispatch *x, struct delivery *d, bool ahead)
 {
-	char why[ERR_TEXT_BYTES];
-	const struct conf_handler *h = handler_of(x, d, why);
-
 	if (d->fault)
 		shelf_bury(&x->shelf, d, OUTCOME_DEAD, d->fault);
-	else if (!h)
-		shelf_bury(&x->shelf, d, OUTCOME_DEAD, why);
+	else if (!d->handler)
+		shelf_bury_unhandled(&x->shelf, d);
 	else if (d->state == DELIVERY_WAITING && delivery_must_ask(d))
 		shelf_ask(&x->shelf, d);
 	else
-		go(x, d, h);
+		go(x, d, ahead);
 }
 
 /* --- sending ---------------------------------------------------------------------------------- */
@@ -199,27 +220,72 @@ static void send_all(struct dispatch *x)
 
 /* --- the next one ----------------------------------------------------------------------------- */
 
-static struct delivery *next_of(struct dispatch *x)
+static enum run_room room_for(const struct dispatch *x, const struct delivery *d)
 {
-	struct delivery *first = list_first(&x->shelf.waiting, struct delivery, link);
+	if (d->fault || !d->handler)
+		return RUN_ROOM_NOW; /* it is buried at once */
+	return handlers_room(x->handlers, d->handler);
+}
 
-	if (first && first->urgent)
-		return first;
-	if (!runner_is_idle(x->runner) || x->shelf.nasking)
+/* A cleared one goes first, and what is asked for or cleared lets nothing overtake it, unless its
+ * handler can run nothing at all for now. */
+static struct delivery *next_cleared(const struct dispatch *x, bool *ret_wait)
+{
+	const uint32_t *n = x->shelf.n;
+
+	*ret_wait = n[DELIVERY_ASKING] > 0;
+	if (n[DELIVERY_CLEARED] == 0)
 		return NULL;
 	list_each(struct delivery, d, &x->shelf.active, link) {
+		enum run_room room;
+
+		if (d->state != DELIVERY_CLEARED)
+			continue;
+		room = room_for(x, d);
+		if (room == RUN_ROOM_PAUSED)
+			continue;
+		*ret_wait = true;
 		/* A job with a loss on record takes nobody else's outcome down with it. */
-		if (d->state == DELIVERY_CLEARED)
-			return d->alone && x->shelf.nrecording ? NULL : d;
+		if (d->alone &&
+		    n[DELIVERY_RECORDING] + n[DELIVERY_RUNNING] + n[DELIVERY_AHEAD] > 0)
+			continue;
+		if (room == RUN_ROOM_NOW)
+			return d;
 	}
-	return first;
+	return NULL;
+}
+
+static struct delivery *next_of(struct dispatch *x, bool *ret_ahead)
+{
+	struct delivery *first = list_first(&x->shelf.waiting, struct delivery, link), *cleared;
+	bool wait;
+
+	*ret_ahead = false;
+	if (first && first->urgent)
+		return first;
+	if (x->alone)
+		return NULL;
+	cleared = next_cleared(x, &wait);
+	if (cleared || wait)
+		return cleared;
+	list_each(struct delivery, d, &x->shelf.waiting, link) {
+		enum run_room room = room_for(x, d);
+
+		if (room == RUN_ROOM_PAUSED)
+			continue;
+		*ret_ahead = room == RUN_ROOM_AHEAD;
+		if (room == RUN_ROOM_NONE || (*ret_ahead && delivery_must_ask(d)))
+			return NULL;
+		return d;
+	}
+	return NULL;
 }
 
 /* A store that is slow to answer slows the starts. The broker's prefetch bounds what is
  * unanswered too, but not across its sessions. */
 static bool may_start(struct dispatch *x)
 {
-	if (!x->store || x->stopping || x->shelf.nrecording > (uint32_t)x->c.pool->prefetch)
+	if (!x->store || x->stopping || x->shelf.n[DELIVERY_RECORDING] > (uint32_t)x->c.pool->prefetch)
 		return false;
 	if (peer_has_room(x->store))
 		return true;
@@ -232,7 +298,9 @@ static void show_counts(struct dispatch *x)
 	if (!x->shelf.changed)
 		return;
 	x->shelf.changed = false;
-	x->c.slot->buffered = x->shelf.nwaiting + x->shelf.nasking;
+	x->c.slot->buffered = x->shelf.n[DELIVERY_WAITING] + x->shelf.n[DELIVERY_AHEAD] +
+			      x->shelf.n[DELIVERY_ASKING];
+	show_runs(x->c.slot, &x->shelf, x->handlers);
 	x->events->changed(x->arg);
 }
 
@@ -245,22 +313,36 @@ static void stop_asking(struct dispatch *x)
 	}
 }
 
-void dispatch_turn(struct dispatch *x)
+static void tell_empty(struct dispatch *x, bool empty)
 {
-	struct delivery *d;
-
-	if (x->stopping && !x->store)
-		stop_asking(x);
-	send_all(x);
-	while (may_start(x) && (d = next_of(x))) {
-		begin(x, d);
-		send_all(x);
-	}
-	show_counts(x);
-	if (!x->stopping || x->told_empty || !dispatch_is_empty(x))
+	if (!empty || x->told_empty)
 		return;
 	x->told_empty = true;
 	x->events->empty(x->arg);
+}
+
+void dispatch_turn(struct dispatch *x)
+{
+	struct delivery *d;
+	bool ahead;
+
+	if (x->abandoned) {
+		tell_empty(x, handlers_are_gone(x->handlers));
+		return;
+	}
+	if (x->stopping && !x->store)
+		stop_asking(x);
+	send_all(x);
+	while (may_start(x) && (d = next_of(x, &ahead))) {
+		begin(x, d, ahead);
+		if (d->owes)
+			send_all(x);
+	}
+	if (x->store)
+		peer_flush(x->store); /* claims, before their jobs are heard of */
+	handlers_flush(x->handlers);
+	show_counts(x);
+	tell_empty(x, x->stopping && dispatch_is_empty(x));
 }
 
 static void on_again(struct loop_timer *t UNUSED)
@@ -268,86 +350,10 @@ static void on_again(struct loop_timer *t UNUSED)
 	/* the turn does it */
 }
 
-/* --- take-over by age ------------------------------------------------------------------------- */
-
-/* Unreadable ones are buried at their turn, not taken: what could not be read would be lost on
- * the way. */
-static void take_aged(struct dispatch *x, struct delivery *d)
-{
-	if (d->state == DELIVERY_RUNNING || d->state == DELIVERY_CLEARED)
-		shelf_take(&x->shelf, d, "it was unacknowledged for long");
-	else if (d->fault)
-		shelf_bury(&x->shelf, d, OUTCOME_DEAD, d->fault);
-	else if (delivery_must_ask(d))
-		shelf_ask(&x->shelf, d);
-	else
-		shelf_take(&x->shelf, d, "it was unacknowledged for long");
-}
-
-/* How long until it is old enough; negative: it is. INT64_MAX: its age does not matter. */
-static int64_t until_aged_ms(const struct dispatch *x, const struct delivery *d, int64_t now)
-{
-	int64_t left = d->arrived_ms + x->c.pool->take_after - now;
-
-	if (d->settled || d->taken)
-		return INT64_MAX;
-	switch (d->state) {
-	case DELIVERY_WAITING:
-	case DELIVERY_CLEARED:
-	case DELIVERY_RUNNING:
-		return left;
-	case DELIVERY_ASKING:
-		/* what it becomes is seen then */
-		return left > TAKE_RETRY_MS ? left : TAKE_RETRY_MS;
-	case DELIVERY_TAKING:
-	case DELIVERY_RECORDING:
-	case DELIVERY_OVER:
-	case DELIVERY_STATE_COUNT:
-		return INT64_MAX;
-	}
-	BUG("delivery in state %d", d->state);
-}
-
-/* Takes what is old enough; returns how long until the next one is. */
-static int64_t take_from(struct dispatch *x, struct list *from, int64_t now)
-{
-	int64_t next = INT64_MAX;
-
-	list_each(struct delivery, d, from, link) {
-		int64_t left = until_aged_ms(x, d, now);
-
-		if (left <= 0) {
-			take_aged(x, d);
-			left = until_aged_ms(x, d, now);
-		}
-		if (left < next)
-			next = left;
-	}
-	return next;
-}
-
-static void on_take(struct loop_timer *t)
-{
-	OBJ(struct dispatch, x, t->arg, DISPATCH_MAGIC);
-	int64_t now = loop_now_ms(x->c.loop), active, waiting;
-
-	if (!x->store) {
-		loop_timer_set(&x->take, TAKE_RETRY_MS);
-		return;
-	}
-	waiting = take_from(x, &x->shelf.waiting, now);
-	active = take_from(x, &x->shelf.active, now);
-	if (waiting < active)
-		active = waiting;
-	if (active != INT64_MAX)
-		loop_timer_set(&x->take, active);
-}
-
 /* --- what the store says ---------------------------------------------------------------------- */
 
 static int on_cancel(struct dispatch *x, struct frame *f)
 {
-	const struct conf_handler *h;
 	struct msg_cancel m;
 	struct delivery *d;
 
@@ -356,9 +362,8 @@ static int on_cancel(struct dispatch *x, struct frame *f)
 	d = shelf_find(&x->shelf, m.run);
 	if (!d)
 		return 0;
-	h = conf_handler(x->c.conf, d->type);
-	if (d == x->running)
-		runner_stop(x->runner, RUN_STOP_CANCEL, h->kill_after);
+	if (d->state == DELIVERY_RUNNING)
+		handlers_stop(x->handlers, &d->live, RUN_STOP_CANCEL, d->handler->kill_after);
 	else if (d->state == DELIVERY_CLEARED)
 		shelf_bury(&x->shelf, d, OUTCOME_CANCELLED, "cancelled before it started");
 	return 0;
@@ -391,6 +396,7 @@ void dispatch_link(struct dispatch *x, struct peer *store)
 	/* What it asked for may have passed while it had nobody to tell. */
 	if (store)
 		x->events->ask(x->arg, slice_str(""), false);
+	x->age.linked = store != NULL;
 	list_each(struct delivery, d, &x->shelf.active, link)
 		report_again(d);
 }
@@ -414,6 +420,19 @@ void dispatch_hold(const struct dispatch *x, struct peer *store)
 
 /* --- what the sources say --------------------------------------------------------------------- */
 
+/* Does a copy of that job run here? Then the store must know before it is asked of this one. */
+static bool is_running(struct dispatch *x, const struct delivery *copy)
+{
+	list_each(struct delivery, d, &x->shelf.active, link) {
+		if ((d->state != DELIVERY_RUNNING && d->state != DELIVERY_AHEAD) ||
+		    !delivery_same_job(d, copy))
+			continue;
+		claim_ahead(x, d);
+		return true;
+	}
+	return false;
+}
+
 void dispatch_delivered(struct dispatch *x, struct source *source, struct source_tag tag,
     const struct message *m)
 {
@@ -425,12 +444,12 @@ void dispatch_delivered(struct dispatch *x, struct source *source, struct source
 		return;
 	}
 	d = delivery_new(source, tag, m, clock_wall_ms(), loop_now_ms(x->c.loop));
-	d->urgent = x->running && !d->nameless && !d->fault && delivery_must_ask(d) &&
-		    delivery_same_job(d, x->running);
+	d->handler = d->type.n ? conf_handler(x->c.conf, d->type) : NULL;
+	d->urgent = !d->nameless && !d->fault && d->handler && delivery_must_ask(d) &&
+		    is_running(x, d);
 	shelf_add(&x->shelf, d);
 	x->c.slot->delivered++;
-	if (!loop_timer_active(&x->take))
-		loop_timer_set(&x->take, x->c.pool->take_after);
+	age_arrived(&x->age);
 }
 
 /* What was not begun is forgotten; what the store was told of goes on, and settles nothing. */
@@ -441,6 +460,7 @@ void dispatch_lost(struct dispatch *x, struct source *source)
 		if (d->source != source)
 			continue;
 		d->settled = true;
+		claim_ahead(x, d); /* whoever is given it next must hear that it runs here */
 		if (d->state == DELIVERY_CLEARED)
 			shelf_release(&x->shelf, d);
 	}
@@ -451,14 +471,8 @@ void dispatch_lost(struct dispatch *x, struct source *source)
 static void on_patience(struct loop_timer *t)
 {
 	OBJ(struct dispatch, x, t->arg, DISPATCH_MAGIC);
-	int64_t kill_after;
 
-	if (!x->running)
-		return;
-	kill_after = conf_handler(x->c.conf, x->running->type)->kill_after;
-	if (kill_after > RELEASE_KILL_MS)
-		kill_after = RELEASE_KILL_MS;
-	runner_stop(x->runner, RUN_STOP_RELEASE, kill_after);
+	handlers_release(x->handlers, RELEASE_KILL_MS);
 }
 
 void dispatch_stop(struct dispatch *x, bool hurry, int64_t within_ms)
@@ -469,10 +483,9 @@ void dispatch_stop(struct dispatch *x, bool hurry, int64_t within_ms)
 		if (d->state == DELIVERY_CLEARED)
 			shelf_release(&x->shelf, d);
 	}
-	if (!x->running)
-		return;
+	handlers_quit(x->handlers);
 	if (hurry)
-		runner_stop(x->runner, RUN_STOP_RELEASE, 0);
+		handlers_release(x->handlers, 0);
 	else
 		loop_timer_set(&x->patience, within_ms);
 }
@@ -480,15 +493,12 @@ void dispatch_stop(struct dispatch *x, bool hurry, int64_t within_ms)
 void dispatch_abandon(struct dispatch *x)
 {
 	x->stopping = x->abandoned = true;
-	if (x->running)
-		runner_stop(x->runner, RUN_STOP_RELEASE, 0);
-	else
-		x->events->empty(x->arg);
+	handlers_release(x->handlers, 0);
 }
 
 bool dispatch_is_empty(const struct dispatch *x)
 {
-	return shelf_is_empty(&x->shelf);
+	return shelf_is_empty(&x->shelf) && (!x->stopping || handlers_are_gone(x->handlers));
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -496,7 +506,8 @@ bool dispatch_is_empty(const struct dispatch *x)
 struct dispatch *dispatch_new(const struct dispatch_config *config,
     const struct dispatch_events *events, void *arg)
 {
-	static const struct run_events run_events = {on_progress, on_ended};
+	static const struct run_events run_events = {
+	    on_begun, on_progress, on_ended, on_returned};
 	struct dispatch *x = xcalloc(1, sizeof *x);
 
 	x->magic = DISPATCH_MAGIC;
@@ -504,10 +515,11 @@ struct dispatch *dispatch_new(const struct dispatch_config *config,
 	x->events = events;
 	x->arg = arg;
 	shelf_init(&x->shelf);
-	x->runner = runner_new(config->loop, config->environment, &run_events, x);
+	age_init(&x->age, config->loop, config->pool, &x->shelf, claim_ahead, x);
 	loop_timer_init(&x->again, config->loop, on_again, x);
-	loop_timer_init(&x->take, config->loop, on_take, x);
 	loop_timer_init(&x->patience, config->loop, on_patience, x);
+	x->handlers = handlers_new(
+	    config->loop, config->conf, config->environment, &run_events, x);
 	return x;
 }
 
@@ -516,9 +528,9 @@ void dispatch_free(struct dispatch *x)
 	if (!x)
 		return;
 	loop_timer_stop(&x->again);
-	loop_timer_stop(&x->take);
+	age_stop(&x->age);
 	loop_timer_stop(&x->patience);
-	runner_free(x->runner);
+	handlers_free(x->handlers);
 	shelf_free(&x->shelf);
 	x->magic = 0;
 	free(x);

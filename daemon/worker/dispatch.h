@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Decides what becomes of each delivery: what must be asked, what starts, what is handed back, and
- * when its source is told. One run at a time; a delivery that waits for the store's word lets
- * nothing else start, and one that waits for its outcome to be durable does not hold up the next.
+ * when its source is told. handlers.h says how many run at a time; a delivery that waits for the
+ * store's word lets nothing else start, and one that waits for its outcome to be durable does not
+ * hold up the next.
  * All of it happens in answer to events; dispatch_turn() then sends and starts what has become
  * possible.
  */
@@ -54,8 +55,8 @@ void dispatch_delivered(struct dispatch *x, struct source *source, struct source
     const struct message *m);
 void dispatch_lost(struct dispatch *x, struct source *source);
 
-/* Starts nothing more and gives back what has not started. The run that goes on has so long to
- * end; then it is stopped and released. hurry: it is killed. */
+/* Starts nothing more and gives back what has not started. The runs that go on have so long to
+ * end; then they are stopped and released. hurry: they are killed. */
 void dispatch_stop(struct dispatch *x, bool hurry, int64_t within_ms);
 
 /* The node has died under this worker, and what runs here may be why. It is killed and nothing is

@@ -176,13 +176,8 @@ static void put_job(struct environment *e, const struct run_spec *spec)
 	put(e, "TRACEPARENT", job->traceparent);
 }
 
-char *const *environment_for(struct environment *e, const struct run_spec *spec)
+static char *const *envp_of(struct environment *e, const struct words *w)
 {
-	const struct words *w = handler_words(e, spec->handler);
-
-	buf_clear(&e->text);
-	e->nat = 0;
-	put_job(e, spec);
 	if (e->cap < e->nat + w->n + 1) {
 		e->cap = ENV_JOB_MAX + w->n + 1;
 		e->envp = xrealloc(e->envp, e->cap * sizeof *e->envp);
@@ -194,11 +189,25 @@ char *const *environment_for(struct environment *e, const struct run_spec *spec)
 	return e->envp;
 }
 
-const char *environment_path(char *const *envp)
+char *const *environment_for(struct environment *e, const struct run_spec *spec)
+{
+	buf_clear(&e->text);
+	e->nat = 0;
+	put_job(e, spec);
+	return envp_of(e, handler_words(e, spec->handler));
+}
+
+char *const *environment_of(struct environment *e, const struct conf_handler *h)
+{
+	e->nat = 0;
+	return envp_of(e, handler_words(e, h));
+}
+
+const char *environment_value(char *const *envp, const char *name)
 {
 	for (; *envp; envp++) {
-		if (strncmp(*envp, "PATH=", 5) == 0)
-			return *envp + 5;
+		if (same_name(*envp, name))
+			return *envp + name_length(name) + 1;
 	}
 	return NULL;
 }

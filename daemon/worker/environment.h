@@ -19,7 +19,10 @@ void environment_free(struct environment *e);
 /* The whole environment for one run; good until the next call. */
 char *const *environment_for(struct environment *e, const struct run_spec *spec);
 
-/* The PATH in an environment, or NULL. */
-const char *environment_path(char *const *envp);
+/* The same without a job: what a service is started with. */
+char *const *environment_of(struct environment *e, const struct conf_handler *h);
+
+/* The value of a variable in an environment, or NULL. */
+const char *environment_value(char *const *envp, const char *name);
 
 #endif

@@ -159,6 +159,7 @@ void report_again(struct delivery *d)
 		d->owes = OWES_OUTCOME; /* of a take-over nothing is left to be said */
 		return;
 	case DELIVERY_WAITING:
+	case DELIVERY_AHEAD:
 	case DELIVERY_CLEARED:
 	case DELIVERY_OVER:
 	case DELIVERY_STATE_COUNT:

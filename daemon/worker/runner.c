@@ -4,8 +4,7 @@
  * grandchild may hold the pipes open for ever. At SIGCHLD the dead process is left a zombie for a
  * moment, so that its number still names its group: what is in the pipes is read, the group killed,
  * the zombie collected with its resource usage, and then whatever else it left is killed and
- * collected. Only after that is the run over, since a later sweep would hit the next run; what the
- * kernel cannot kill in SWEEP_LIMIT_MS is left to the next sweep.
+ * collected (reap.h). Only after that is the run over, since a later sweep would hit the next run.
  */
 #include "daemon/worker/runner.h"
 
@@ -16,24 +15,16 @@
 #include <sys/wait.h>
 
 #include "daemon/worker/capture.h"
+#include "daemon/worker/launch.h"
 #include "daemon/worker/oom.h"
-#include "daemon/worker/reap.h"
 #include "lib/base/clock.h"
-#include "lib/base/log.h"
-#include "lib/base/spawn.h"
 #include "lib/job/exit.h"
 
 #define RUNNER_MAGIC 0x72756e72u
-#define HANDLER_OOM_SCORE_ADJ 200 /* the kernel should rather take a handler than one of us */
 #define PIPE_CHUNK_BYTES (64u << 10)
 #define PIPE_TURN_CHUNKS 4   /* read of one pipe per turn */
 #define PIPE_LAST_CHUNKS 32  /* read of one pipe after the end: above any pipe's capacity */
 #define BODY_TURN_BYTES (256u << 10)
-#define CHILDREN_TURN 256
-#define SWEEP_AGAIN_MS 20
-#define SWEEP_LIMIT_MS 2000
-#define CODE_NOT_EXECUTABLE 126
-#define CODE_NOT_FOUND 127
 
 enum pipe_id { PIPE_BODY, PIPE_RESULT, PIPE_LOGS, PIPE_PROGRESS, PIPE_COUNT };
 
@@ -57,18 +48,19 @@ struct pipe_end {
 struct runner {
 	unsigned magic;
 	struct loop *loop;
+	struct reaper *reaper;
 	struct environment *environment;
-	const struct run_events *events;
+	const struct runner_events *events;
 	void *arg;
 	struct oom oom;
 	int clear_refs; /* see forget_peak() */
-	struct loop_signal child;
-	struct loop_timer timeout, kill, sweep;
+	struct loop_timer timeout, kill;
 
 	enum runner_state state;
 	struct run_spec spec;
-	pid_t pid;
-	int64_t started_us, sweep_until_ms;
+	struct reap_child child;
+	struct reap_sweep sweep;
+	int64_t started_us;
 	enum run_stop stop;
 	int64_t kill_at_ms; /* while it is being stopped */
 	bool killed; /* the SIGKILL is ours */
@@ -93,7 +85,7 @@ bool runner_is_idle(const struct runner *r)
 
 pid_t runner_pid(const struct runner *r)
 {
-	return r->state == RUNNER_RUNNING ? r->pid : 0;
+	return r->state == RUNNER_RUNNING ? r->child.pid : 0;
 }
 
 /* --- pipes ------------------------------------------------------------------------------------ */
@@ -238,11 +230,11 @@ static void read_status(struct runner *r, int status)
 	snprintf(r->end.error, sizeof r->end.error, "%s", reading.error);
 }
 
-static void finish(struct runner *r)
+static void on_swept(void *arg)
 {
+	OBJ(struct runner, r, arg, RUNNER_MAGIC);
 	struct run_end *end = &r->end;
 
-	loop_timer_stop(&r->sweep);
 	capture_finish(&r->result);
 	capture_finish(&r->logs);
 	end->result = r->result.bytes;
@@ -250,28 +242,14 @@ static void finish(struct runner *r)
 	end->logs = r->logs.bytes;
 	end->logs_cut = r->logs.cut;
 	set_state(r, RUNNER_IDLE);
-	r->pid = 0;
 	r->events->ended(r->arg, end);
 }
 
-static void sweep(struct runner *r)
-{
-	if (reap_all()) {
-		finish(r);
-		return;
-	}
-	if (loop_now_ms(r->loop) < r->sweep_until_ms) {
-		loop_timer_set(&r->sweep, SWEEP_AGAIN_MS);
-		return;
-	}
-	log_warn("processes that handler '" SLICE_FMT "' left behind do not die",
-	    SLICE_ARG(r->spec.type));
-	finish(r);
-}
-
 /* The handler is a zombie. */
-static void handler_exited(struct runner *r)
+static void on_exited(void *arg)
 {
+	OBJ(struct runner, r, arg, RUNNER_MAGIC);
+	pid_t pid = r->child.pid;
 	struct rusage usage = {0};
 	int status = 0;
 
@@ -281,54 +259,23 @@ static void handler_exited(struct runner *r)
 	for (int i = PIPE_RESULT; i <= PIPE_PROGRESS; i++)
 		pipe_read(&r->pipes[i], PIPE_LAST_CHUNKS);
 	pipes_close(r);
-	kill(-r->pid, SIGKILL);
-	if (wait4(r->pid, &status, WNOHANG, &usage) != r->pid)
+	kill(-pid, SIGKILL);
+	if (wait4(pid, &status, WNOHANG, &usage) != pid)
 		BUG("the handler's end was seen, and is not there");
 	r->end.cpu_ms = ms_of(usage.ru_utime) + ms_of(usage.ru_stime);
 	r->end.max_rss_kb = usage.ru_maxrss;
 	read_status(r, status);
 	set_state(r, RUNNER_SWEEPING);
-	r->sweep_until_ms = loop_now_ms(r->loop) + SWEEP_LIMIT_MS;
-}
-
-/* Children end here in any order: the handler, and orphans of its own that end while it runs. */
-static void collect(struct runner *r)
-{
-	pid_t pid = 0;
-
-	for (int i = 0; i < CHILDREN_TURN && (pid = reap_peek()); i++) {
-		if (r->state == RUNNER_RUNNING && pid == r->pid)
-			handler_exited(r);
-		else
-			waitpid(pid, NULL, WNOHANG);
-	}
-	if (pid)
-		loop_timer_set(&r->sweep, 0); /* there are more, and no signal will say so */
-	else if (r->state == RUNNER_SWEEPING)
-		sweep(r);
-}
-
-static void on_child(struct loop_signal *s)
-{
-	OBJ(struct runner, r, s->arg, RUNNER_MAGIC);
-
-	collect(r);
-}
-
-static void on_sweep(struct loop_timer *t)
-{
-	OBJ(struct runner, r, t->arg, RUNNER_MAGIC);
-
-	collect(r);
+	reaper_sweep(r->reaper, &r->sweep);
 }
 
 /* The handler itself may have left its group. */
 static void stop_with_signal(struct runner *r, int sig)
 {
-	int rc = kill(-r->pid, sig);
+	int rc = kill(-r->child.pid, sig);
 
 	if (rc < 0 || sig == SIGKILL)
-		kill(r->pid, sig);
+		kill(r->child.pid, sig);
 	if (sig == SIGKILL)
 		r->killed = true;
 }
@@ -369,54 +316,6 @@ static void on_timeout(struct loop_timer *t)
 }
 
 /* --- the beginning ---------------------------------------------------------------------------- */
-
-/* Why it could not be started, as a run that has ended. */
-static int not_started(struct runner *r, int rc, const char *text, struct run_end *ret_end)
-{
-	static const int not_executable[] = {
-	    EACCES, ENOEXEC, ENOTDIR, EISDIR, EPERM, ELOOP, ETXTBSY};
-	int code = rc == -ENOENT ? CODE_NOT_FOUND : -1;
-
-	for (size_t i = 0; i < ARRAY_SIZE(not_executable); i++) {
-		if (rc == -not_executable[i])
-			code = CODE_NOT_EXECUTABLE;
-	}
-	*ret_end = r->end;
-	ret_end->outcome = OUTCOME_RETRY;
-	ret_end->exit_code = code;
-	snprintf(ret_end->error, sizeof ret_end->error, "%s%.*s",
-	    code < 0 ? "" : "the handler is broken: ", ERR_TEXT_BYTES - 40, text);
-	pipes_close(r);
-	return rc;
-}
-
-/* `program` and the rest are resolved for each run, so that a handler may be repaired under a
- * running worker. A relative path with a slash is taken from `directory`, by being executed
- * there. */
-static int spawn_handler(
-    struct runner *r, const struct spawn_fd fds[static PIPE_COUNT], struct err *err)
-{
-	const struct conf_handler *h = r->spec.handler;
-	char *const *envp = environment_for(r->environment, &r->spec);
-	auto_free char *program = NULL;
-	struct spawn s = {.argv = h->command.v,
-	    .envp = envp,
-	    .fds = fds,
-	    .nfds = PIPE_COUNT,
-	    .directory = h->directory && *h->directory ? h->directory : NULL,
-	    .new_group = true,
-	    .death_signal = SIGKILL,
-	    .oom_score_adj = HANDLER_OOM_SCORE_ADJ};
-
-	if (h->command.n == 0)
-		return err_set(err, -ENOENT, "it has no command");
-	program = spawn_find(h->command.v[0], environment_path(envp));
-	if (!program)
-		return err_set(
-		    err, -ENOENT, "cannot find the program '%s' in PATH", h->command.v[0]);
-	s.path = program;
-	return spawn_process(&s, &r->pid, err);
-}
 
 /* A started process inherits its parent's peak of resident memory, as of exec, into its own
  * ru_maxrss: one large body would show in the usage of every later run. proc_pid_clear_refs(5):
@@ -467,29 +366,38 @@ int runner_start(struct runner *r, const struct run_spec *spec, struct run_end *
 		forget_peak(r);
 		/* A body that fits the pipe is there before anybody reads, and needs no watcher. */
 		body_write(r);
-		rc = spawn_handler(r, fds, &err);
+		rc = launch(spec->handler, &spec->handler->command,
+		    environment_for(r->environment, spec), fds, PIPE_COUNT, &r->child.pid, &err);
 	}
 	for (int i = 0; i < PIPE_COUNT; i++) {
 		if (theirs[i] >= 0)
 			close(theirs[i]);
 	}
-	if (rc < 0)
-		return not_started(r, rc, err.text, ret_end);
+	if (rc < 0) {
+		*ret_end = r->end;
+		launch_failed(rc, err.text, ret_end);
+		pipes_close(r);
+		return rc;
+	}
 	set_state(r, RUNNER_RUNNING);
+	reaper_watch(r->reaper, &r->child);
 	pipes_watch(r);
 	if (spec->timeout_ms > 0)
 		loop_timer_set(&r->timeout, spec->timeout_ms);
 	return 0;
 }
 
-struct runner *runner_new(struct loop *loop, struct environment *environment,
-    const struct run_events *events, void *arg)
+struct runner *runner_new(struct loop *loop, struct reaper *reaper,
+    struct environment *environment, const struct runner_events *events, void *arg)
 {
 	struct runner *r = xcalloc(1, sizeof *r);
 
 	r->magic = RUNNER_MAGIC;
 	r->loop = loop;
+	r->reaper = reaper;
 	r->environment = environment;
+	r->child = (struct reap_child){.alone = true, .exited = on_exited, .arg = r};
+	r->sweep = (struct reap_sweep){.swept = on_swept, .arg = r};
 	r->events = events;
 	r->arg = arg;
 	oom_init(&r->oom);
@@ -498,8 +406,6 @@ struct runner *runner_new(struct loop *loop, struct environment *environment,
 		r->pipes[i] = (struct pipe_end){RUNNER_MAGIC, r, (enum pipe_id)i, .fd = -1};
 	loop_timer_init(&r->timeout, loop, on_timeout, r);
 	loop_timer_init(&r->kill, loop, on_kill, r);
-	loop_timer_init(&r->sweep, loop, on_sweep, r);
-	loop_signal_start(&r->child, loop, SIGCHLD, on_child, r);
 	return r;
 }
 
@@ -511,8 +417,8 @@ void runner_free(struct runner *r)
 		stop_with_signal(r, SIGKILL);
 	loop_timer_stop(&r->timeout);
 	loop_timer_stop(&r->kill);
-	loop_timer_stop(&r->sweep);
-	loop_signal_stop(&r->child);
+	reaper_forget(&r->child);
+	reaper_sweep_stop(&r->sweep);
 	pipes_close(r);
 	if (r->clear_refs >= 0)
 		close(r->clear_refs);

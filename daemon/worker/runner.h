@@ -7,8 +7,8 @@
  *
  *     IDLE -> RUNNING -> SWEEPING -> IDLE
  *
- * A runner has one run at a time, and a process one runner: it takes every child that ends
- * (SIGCHLD), since those that a handler has left count as well. SIGPIPE must be ignored.
+ * A runner has one run at a time, and a process one runner: what a handler has left behind could
+ * not be told from what another one needs. SIGPIPE must be ignored.
  */
 #ifndef SKEP_WORKER_RUNNER_H
 #define SKEP_WORKER_RUNNER_H
@@ -16,13 +16,20 @@
 #include <sys/types.h>
 
 #include "daemon/worker/environment.h"
+#include "daemon/worker/reap.h"
 #include "lib/base/loop.h"
 
 struct runner;
 
-/* `environment` is borrowed for life, `events` too. */
-struct runner *runner_new(struct loop *loop, struct environment *environment,
-    const struct run_events *events, void *arg);
+struct runner_events {
+	void (*progress)(void *arg, int32_t percent, const char *note);
+	/* The run is over and nothing of it is left. The receiver takes over the two buffers. */
+	void (*ended)(void *arg, struct run_end *end);
+};
+
+/* `reaper`, `environment` and `events` are borrowed for life. */
+struct runner *runner_new(struct loop *loop, struct reaper *reaper,
+    struct environment *environment, const struct runner_events *events, void *arg);
 void runner_free(struct runner *r); /* kills what runs, tells nobody */
 
 bool runner_is_idle(const struct runner *r);

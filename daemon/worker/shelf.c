@@ -21,7 +21,7 @@ void shelf_free(struct shelf *s)
 
 bool shelf_is_empty(const struct shelf *s)
 {
-	return s->nwaiting == 0 && s->nactive == 0;
+	return list_empty(&s->waiting) && list_empty(&s->active);
 }
 
 void shelf_add(struct shelf *s, struct delivery *d)
@@ -30,7 +30,7 @@ void shelf_add(struct shelf *s, struct delivery *d)
 		list_add_head(&s->waiting, &d->link);
 	else
 		list_add_tail(&s->waiting, &d->link);
-	s->nwaiting++;
+	s->n[DELIVERY_WAITING]++;
 	s->changed = true;
 }
 
@@ -46,18 +46,15 @@ struct delivery *shelf_find(struct shelf *s, struct id run)
 /* The one place where a delivery on the shelf changes state: lists and counts follow. */
 static void set_state(struct shelf *s, struct delivery *d, enum delivery_state state)
 {
-	if (d->state == DELIVERY_WAITING) {
+	if (d->state == DELIVERY_WAITING || state == DELIVERY_WAITING)
 		list_del(&d->link);
+	if (d->state == DELIVERY_WAITING)
 		list_add_tail(&s->active, &d->link);
-		s->nwaiting--;
-		s->nactive++;
-	}
-	s->nasking -= d->state == DELIVERY_ASKING;
-	s->nrecording -= d->state == DELIVERY_RECORDING;
+	if (state == DELIVERY_WAITING)
+		list_add_head(&s->waiting, &d->link);
+	s->n[d->state]--;
 	delivery_set_state(d, state);
-	s->nasking += state == DELIVERY_ASKING;
-	s->nrecording += state == DELIVERY_RECORDING;
-	s->nactive -= state == DELIVERY_OVER;
+	s->n[state]++;
 	s->changed = true;
 }
 
@@ -70,6 +67,16 @@ void shelf_ask(struct shelf *s, struct delivery *d)
 void shelf_cleared(struct shelf *s, struct delivery *d)
 {
 	set_state(s, d, DELIVERY_CLEARED);
+}
+
+void shelf_ahead(struct shelf *s, struct delivery *d)
+{
+	set_state(s, d, DELIVERY_AHEAD);
+}
+
+void shelf_back(struct shelf *s, struct delivery *d)
+{
+	set_state(s, d, DELIVERY_WAITING);
 }
 
 void shelf_running(struct shelf *s, struct delivery *d)
@@ -103,6 +110,20 @@ void shelf_bury(struct shelf *s, struct delivery *d, enum outcome outcome, const
 	shelf_record(s, d);
 }
 
+void shelf_bury_unhandled(struct shelf *s, struct delivery *d)
+{
+	char why[ERR_TEXT_BYTES];
+
+	if (d->type.n == 0)
+		snprintf(why, sizeof why,
+		    "the message has no type, and queue '" SLICE_FMT "' has no handler for such",
+		    SLICE_ARG(d->job.queue));
+	else
+		snprintf(why, sizeof why, "no handler '" SLICE_FMT "' is configured here",
+		    SLICE_ARG(d->type));
+	shelf_bury(s, d, OUTCOME_DEAD, why);
+}
+
 void shelf_release(struct shelf *s, struct delivery *d)
 {
 	d->buried = true;
@@ -122,6 +143,7 @@ void shelf_ack_early(struct delivery *d)
 static void over(struct shelf *s, struct delivery *d)
 {
 	set_state(s, d, DELIVERY_OVER);
+	s->n[DELIVERY_OVER] = 0; /* it is gone */
 	delivery_free(d);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The deliveries that a worker holds, and every step that one of them can take. `waiting` is in
- * order of arrival, and nobody was told of what is in it. `active` is what the store was told of or
- * is to be told of, until it has answered. A step that the store must hear of is noted in `owes`
+ * order of arrival, and nobody was told of what is in it. `active` is what a handler or the store
+ * was told of or is to be told of, until the store has answered. A step that the store must hear of is noted in `owes`
  * and sent by report_owed().
  */
 #ifndef SKEP_WORKER_SHELF_H
@@ -12,7 +12,7 @@
 
 struct shelf {
 	struct list waiting, active;
-	uint32_t nwaiting, nactive, nasking, nrecording;
+	uint32_t n[DELIVERY_STATE_COUNT]; /* how many are in each state */
 	bool changed; /* since somebody last looked and cleared it */
 };
 
@@ -25,12 +25,16 @@ struct delivery *shelf_find(struct shelf *s, struct id run); /* among the active
 
 void shelf_ask(struct shelf *s, struct delivery *d);
 void shelf_cleared(struct shelf *s, struct delivery *d);
+void shelf_ahead(struct shelf *s, struct delivery *d);
+void shelf_back(struct shelf *s, struct delivery *d); /* from ahead; it is the next to go */
 void shelf_running(struct shelf *s, struct delivery *d);
 void shelf_take(struct shelf *s, struct delivery *d, const char *reason); /* also while it runs */
 void shelf_record(struct shelf *s, struct delivery *d);                   /* d->end is filled in */
 
 /* Ends a delivery whose handler was not started. */
 void shelf_bury(struct shelf *s, struct delivery *d, enum outcome outcome, const char *why);
+/* Its type has no handler here: recorded as dead, and why. */
+void shelf_bury_unhandled(struct shelf *s, struct delivery *d);
 
 /* Hands back a delivery that the store has cleared: its claim is open and must be closed. */
 void shelf_release(struct shelf *s, struct delivery *d);

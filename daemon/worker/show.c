@@ -1,29 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/worker/show.h"
 
-#include "daemon/worker/shelf.h"
 #include "lib/base/log.h"
 
-void show_started(struct board_slot *slot, const struct delivery *d, pid_t pid)
+static void fill(struct board_run *run, const struct delivery *d, pid_t pid)
 {
-	struct board_run *run = &slot->runs[0];
-
 	*run = (struct board_run){.run = d->run,
 	    .attempt = d->attempt,
-	    .pid = pid,
-	    .since_wall_ms = d->end.started_wall_ms,
-	    .progress = -1};
+	    .since_wall_ms = d->end.started_wall_ms};
+	run->pid = pid;
 	slice_copy(run->queue, sizeof run->queue, d->job.queue);
 	slice_copy(run->type, sizeof run->type, d->type);
 	slice_copy(run->job, sizeof run->job, d->job.id);
-	slot->nruns = 1;
-	slot->started++;
 }
 
-void show_progress(struct board_slot *slot, int32_t percent, const char *note)
+void show_runs(struct board_slot *slot, const struct shelf *shelf, const struct handlers *handlers)
 {
-	slot->runs[0].progress = percent;
-	slice_copy(slot->runs[0].note, sizeof slot->runs[0].note, slice_str(note));
+	uint32_t n = 0;
+
+	slot->nruns = shelf->n[DELIVERY_RUNNING];
+	if (slot->nruns == 0)
+		return;
+	list_each(const struct delivery, d, &shelf->active, link) {
+		struct board_run *run = &slot->runs[n];
+
+		if (n == BOARD_RUNS_MAX || n == slot->nruns)
+			return;
+		if (d->state != DELIVERY_RUNNING)
+			continue;
+		n++;
+		if (!id_eq(run->run, d->run))
+			fill(run, d, handlers_pid(handlers, &d->live));
+		run->progress = d->live.percent;
+		slice_copy(run->note, sizeof run->note, slice_str(d->live.note));
+	}
 }
 
 /* A job that fails is worth a line, one that is done is not. */
@@ -44,7 +54,6 @@ void show_ended(struct board_slot *slot, const struct delivery *d)
 {
 	enum outcome outcome = d->end.outcome;
 
-	slot->nruns = 0;
 	slot->done += outcome == OUTCOME_DONE;
 	slot->failed += outcome == OUTCOME_RETRY || outcome == OUTCOME_DEAD;
 	slot->released += outcome == OUTCOME_RELEASED;

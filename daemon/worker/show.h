@@ -3,13 +3,12 @@
 #ifndef SKEP_WORKER_SHOW_H
 #define SKEP_WORKER_SHOW_H
 
-#include <sys/types.h>
-
-#include "daemon/worker/delivery.h"
+#include "daemon/worker/handlers.h"
+#include "daemon/worker/shelf.h"
 #include "lib/board/board.h"
 
-void show_started(struct board_slot *slot, const struct delivery *d, pid_t pid);
-void show_progress(struct board_slot *slot, int32_t percent, const char *note);
+/* All that run, as far as the slot has room. */
+void show_runs(struct board_slot *slot, const struct shelf *shelf, const struct handlers *handlers);
 void show_ended(struct board_slot *slot, const struct delivery *d); /* d->end is filled in */
 
 #endif

@@ -296,3 +296,40 @@ int json_print(const struct json *j, bool pretty, struct buf *out)
 	cJSON_free(text);
 	return rc;
 }
+
+/* What may stand in a JSON string as it is: ASCII but controls, quote and backslash. */
+static bool is_plain(uint8_t c)
+{
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+static int quote_one(const uint8_t *p, size_t n, struct buf *out)
+{
+	if (n == 0)
+		return buf_adds(out, "\xef\xbf\xbd");
+	if (n > 1 || *p == 0x7f)
+		return buf_add(out, p, n);
+	if (*p == '\n')
+		return buf_adds(out, "\\n");
+	if (*p == '"' || *p == '\\')
+		return buf_addf(out, "\\%c", *p);
+	return buf_addf(out, "\\u%04x", *p);
+}
+
+int json_quote(struct slice text, struct buf *out)
+{
+	int rc = buf_add(out, "\"", 1);
+
+	for (size_t i = 0, n; i < text.n && rc == 0; i += n) {
+		for (n = 0; i + n < text.n && is_plain(text.p[i + n]);)
+			n++;
+		if (n) {
+			rc = buf_add(out, text.p + i, n);
+			continue;
+		}
+		n = utf8_sequence(text.p + i, text.n - i);
+		rc = quote_one(text.p + i, n, out);
+		n += n == 0;
+	}
+	return rc == 0 ? buf_add(out, "\"", 1) : rc;
+}

@@ -52,6 +52,9 @@ void json_add_time(struct json *object, const char *key, int64_t wall_ms);
 /* Appends the text, compact or indented. 0, or -ENOBUFS. */
 int json_print(const struct json *j, bool pretty, struct buf *out);
 
+/* Appends `text` as a JSON string, quotes included. 0, or -ENOBUFS with part of it added. */
+int json_quote(struct slice text, struct buf *out);
+
 /* True if the bytes are valid UTF-8 without NUL (RFC 3629). */
 bool json_utf8_valid(struct slice text);
 

@@ -85,14 +85,47 @@ static int check_queue(const struct conf *c, const struct conf_queue *q, struct 
 	return 0;
 }
 
+static bool has_program(const struct conf_words *words)
+{
+	return words->n > 0 && *words->v[0];
+}
+
+/* What means nothing for this kind of handler is a mistake, unless it has its default. */
+static int check_kind(const struct conf *c, const struct conf_handler *h, struct err *err)
+{
+	const struct {
+		const char *option;
+		bool given;
+	} of_service[] = {{"concurrency", h->concurrency != 1}, {"warmup", h->warmup},
+	    {"max_jobs", h->max_jobs}, {"max_rss", h->max_rss}};
+	static const conf_EXITS none;
+
+	if (h->service.n) {
+		if (memcmp(&h->dead_exits, &none, sizeof none) != 0)
+			return conf_settings_fail(c, "handler", h->section, "dead_exits", err,
+			    "only a command has it: a service says in \"failed\" whether to retry");
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(of_service); i++) {
+		if (of_service[i].given)
+			return conf_settings_fail(c, "handler", h->section, of_service[i].option,
+			    err, "only a service has it");
+	}
+	return 0;
+}
+
 static int check_handler(const struct conf *c, const struct conf_handler *h, struct err *err)
 {
 	int rc = check_name("handler", h->section, JOB_NAME_BYTES, err);
 
-	if (rc == 0 && (h->command.n == 0 || !*h->command.v[0]))
-		rc = conf_settings_fail(c, "handler", h->section, "command", err,
-		    "a handler needs a command: the program and its arguments");
-	return rc;
+	if (rc == 0 && h->command.n && h->service.n)
+		return conf_settings_fail(c, "handler", h->section, "service", err,
+		    "a handler is either a command or a service, not both");
+	if (rc == 0 && !has_program(&h->command) && !has_program(&h->service))
+		return conf_settings_fail(c, "handler", h->section,
+		    h->service.n ? "service" : "command", err,
+		    "a handler needs a command or a service: the program and its arguments");
+	return rc == 0 ? check_kind(c, h, err) : rc;
 }
 
 static int check_socket_mode(const struct conf *c, struct err *err)

@@ -50,7 +50,7 @@ const struct conf_kind conf_table_kinds[CONF_KINDS] = {
     MANY(queue,
 	"How a queue is declared and read; NAME is its exact AMQP name. Queues that only a pool "
 	"names have these defaults."),
-    MANY(handler, "How jobs of a type are run; NAME is the type. A handler needs a command."),
+    MANY(handler, "How jobs of a type are run; NAME is the type. A handler needs a command or a service."),
 };
 
 const struct conf_kind *conf_table_kind(const char *word, size_t n)

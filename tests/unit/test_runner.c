@@ -1,4 +1,4 @@
-/* links: daemon/worker/runner.c daemon/worker/capture.c daemon/worker/environment.c daemon/worker/oom.c daemon/worker/reap.c */
+/* links: daemon/worker/runner.c daemon/worker/capture.c daemon/worker/environment.c daemon/worker/launch.c daemon/worker/oom.c daemon/worker/reap.c */
 /* SPDX-License-Identifier: MIT */
 /* Real programs: each case runs a little script of sh and looks at how its run ended. */
 #include <setjmp.h>
@@ -28,6 +28,7 @@ struct bench {
 	struct loop *loop;
 	struct conf conf;
 	struct conf_handler handler;
+	struct reaper *reaper;
 	struct environment *environment;
 	struct runner *runner;
 	struct job job;
@@ -69,7 +70,7 @@ static void on_impatience(struct loop_timer *t)
 
 static int setup(void **state)
 {
-	static const struct run_events events = {on_progress, on_ended};
+	static const struct runner_events events = {on_progress, on_ended};
 	static const char *inherited[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/nowhere", "LC_ALL=C",
 	    "SECRET=1", NULL};
 	struct bench *b = xcalloc(1, sizeof *b);
@@ -86,7 +87,8 @@ static int setup(void **state)
 	b->handler.kill_after = 5000;
 	b->handler.dead_exits.bits[DEAD_EXIT / 8] = 1u << (DEAD_EXIT % 8);
 	b->environment = environment_new(&b->conf, "node-1", "pool/1", (char **)inherited);
-	b->runner = runner_new(b->loop, b->environment, &events, b);
+	b->reaper = reaper_new(b->loop);
+	b->runner = runner_new(b->loop, b->reaper, b->environment, &events, b);
 	b->job = (struct job){.queue = slice_str("q"), .id = slice_str("job-1")};
 	snprintf(b->directory, sizeof b->directory, "/tmp/test_runner.XXXXXX");
 	assert_non_null(mkdtemp(b->directory));
@@ -110,6 +112,7 @@ static int teardown(void **state)
 
 	forget_end(b);
 	runner_free(b->runner);
+	reaper_free(b->reaper);
 	environment_free(b->environment);
 	loop_free(b->loop);
 	assert_int_equal(spawn_process(&rm, &pid, NULL), 0);
@@ -530,7 +533,7 @@ static void test_freed_while_running(void **state)
 	assert_true(runner_pid(b->runner) > 0);
 	runner_free(b->runner);
 	b->runner = NULL;
-	while (!reap_all())
+	while (!reaper_kill_strays(b->reaper))
 		continue;
 }
 

@@ -160,22 +160,22 @@ static void test_life_of_a_first_delivery(void **state UNUSED)
 	shelf_init(&s);
 	assert_true(shelf_is_empty(&s));
 	shelf_add(&s, d);
-	assert_int_equal(s.nwaiting, 1);
+	assert_int_equal(s.n[DELIVERY_WAITING], 1);
 	assert_null(shelf_find(&s, d->run));
 	assert_false(delivery_is_held(d));
 	shelf_running(&s, d);
-	assert_int_equal(s.nwaiting, 0);
+	assert_int_equal(s.n[DELIVERY_WAITING], 0);
 	assert_ptr_equal(shelf_find(&s, d->run), d);
 	assert_true(delivery_is_held(d));
 	d->ran = true;
 	shelf_record(&s, d);
 	assert_int_equal(d->owes, OWES_OUTCOME);
-	assert_int_equal(s.nrecording, 1);
+	assert_int_equal(s.n[DELIVERY_RECORDING], 1);
 	assert_true(delivery_is_held(d));
 	shelf_acked(&s, d);
 	assert_int_equal(acked, 1);
 	assert_true(shelf_is_empty(&s));
-	assert_int_equal(s.nrecording, 0);
+	assert_int_equal(s.n[DELIVERY_RECORDING], 0);
 }
 
 static void test_taken_while_it_runs(void **state UNUSED)
@@ -210,9 +210,9 @@ static void test_bury_and_release(void **state UNUSED)
 	assert_true(a->buried);
 	assert_string_equal(a->end.error, "late");
 	shelf_ask(&s, b);
-	assert_int_equal(s.nasking, 1);
+	assert_int_equal(s.n[DELIVERY_ASKING], 1);
 	shelf_cleared(&s, b);
-	assert_int_equal(s.nasking, 0);
+	assert_int_equal(s.n[DELIVERY_ASKING], 0);
 	b->verdict = VERDICT_RUN;
 	assert_true(delivery_is_held(b));
 	shelf_release(&s, b);

@@ -1,4 +1,4 @@
-/* links: daemon/worker/dispatch.c daemon/worker/answers.c daemon/worker/shelf.c daemon/worker/show.c daemon/worker/report.c daemon/worker/delivery.c daemon/worker/runner.c daemon/worker/capture.c daemon/worker/environment.c daemon/worker/oom.c daemon/worker/reap.c */
+/* links: daemon/worker/dispatch.c daemon/worker/answers.c daemon/worker/shelf.c daemon/worker/show.c daemon/worker/report.c daemon/worker/delivery.c daemon/worker/handlers.c daemon/worker/service.c daemon/worker/service_runs.c daemon/worker/talk.c daemon/worker/lines.c daemon/worker/chatter.c daemon/worker/launch.c daemon/worker/age.c daemon/worker/runner.c daemon/worker/capture.c daemon/worker/environment.c daemon/worker/oom.c daemon/worker/reap.c */
 /* SPDX-License-Identifier: MIT */
 /*
  * A worker without broker, supervisor and database: a source that writes down what it is told, a
@@ -251,15 +251,18 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct bench *b = *state;
+	struct reaper *reaper;
 
 	peer_free(b->near);
 	peer_free(b->far);
 	dispatch_free(b->dispatch);
 	environment_free(b->environment);
+	reaper = reaper_new(b->loop);
+	while (!reaper_kill_strays(reaper))
+		continue;
+	reaper_free(reaper);
 	peer_hub_free(b->hub);
 	loop_free(b->loop);
-	while (!reap_all())
-		continue;
 	free(b);
 	return 0;
 }
