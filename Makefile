@@ -168,6 +168,10 @@ check: deps ##    installs what is missing, builds, runs every test
 deps: ##    installs the packages of Debian that building and testing need
 	@tools/deps.sh
 
+.PHONY: bench-deps
+bench-deps: ##    and those that the benchmark compares with
+	@tools/deps.sh --bench
+
 units: $(UNITS:%=build/unit/%) ##    unit tests
 	@for t in $^; do $$t > $$t.log 2>&1 || { cat $$t.log; echo "FAILED: $$t"; exit 1; }; done; \
 	echo "units: $(words $(UNITS)) programs passed"
