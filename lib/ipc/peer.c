@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define PEER_MAGIC 0x70656572u
@@ -32,6 +34,7 @@ struct peer {
 	struct loop_timer resume; /* next turn: dispatches what a pause left behind, tells of a failure */
 	struct buf in, out;
 	struct fd_queue *fds_in, *fds_out; /* made when first needed */
+	size_t blob_bytes;                 /* in memfds, sent since all was last seen to be read */
 	uint64_t written;                  /* bytes of the stream written so far */
 	struct list dirty;
 	bool paused, busy, dead;
@@ -278,6 +281,7 @@ static int peer_sent(struct peer *p, struct frame_writer *w, int rc)
 		if (fd_queue_add(&p->fds_out, p->written + w->start, w->fds[i]) < 0)
 			BUG("more than %d descriptors wait for peer %d", PEER_FDS_MAX, (int)p->pid);
 	}
+	p->blob_bytes += w->blob_bytes;
 	peer_mark(p);
 	return 0;
 }
@@ -447,10 +451,22 @@ void peer_pause(struct peer *p, bool paused)
 		loop_timer_set(&p->resume, 0);
 }
 
-bool peer_has_room(const struct peer *p)
+/* A stream socket counts what was sent and not yet read by the other side. */
+static bool all_is_read(const struct peer *p)
 {
-	return !p->dead && buf_size(&p->out) < PEER_OUT_HIGH_BYTES &&
-	       (!p->fds_out || p->fds_out->n < PEER_FDS_MAX / 2);
+	int unread = 0;
+
+	return buf_size(&p->out) == 0 && ioctl(p->fd, SIOCOUTQ, &unread) == 0 && unread == 0;
+}
+
+bool peer_has_room(struct peer *p)
+{
+	if (p->dead || buf_size(&p->out) >= PEER_OUT_HIGH_BYTES ||
+	    (p->fds_out && p->fds_out->n >= PEER_FDS_MAX / 2))
+		return false;
+	if (p->blob_bytes >= PEER_BLOBS_HIGH_BYTES && all_is_read(p))
+		p->blob_bytes = 0;
+	return p->blob_bytes < PEER_BLOBS_HIGH_BYTES;
 }
 
 pid_t peer_pid(const struct peer *p)
