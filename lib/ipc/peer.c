@@ -412,7 +412,7 @@ static void read_in(struct peer *p, size_t budget, bool to_the_end)
 
 		if (n == -EINTR)
 			continue;
-		if (n == -EAGAIN || n == -ETOOMANYREFS)
+		if (n == -EAGAIN)
 			break;
 		if (n <= 0) {
 			peer_fail(p, n == 0 || n == -ECONNRESET ? "closed the connection" : strerror((int)-n));
