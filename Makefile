@@ -201,6 +201,10 @@ demo: deps ##    installs what is missing, builds, runs real work on a private R
 bench-idle: programs ##    memory and CPU of an idle node with four workers
 	@$(PYTHON) bench/idle.py
 
+.PHONY: bench-large
+bench-large: programs ##    1 000 jobs of 8 MiB each way: the peak memory of each process
+	@$(PYTHON) bench/large.py
+
 help: ##    this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 24
 	@echo
