@@ -6,198 +6,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "lib/amqp/connection.h"
-#include "lib/amqp/consumer.h"
-#include "tests/unit/fake_broker.h"
-
-static struct {
-	struct loop *loop;
-	struct broker broker;
-	struct amqp_conn *conn;
-	struct amqp_consumer *consumer;
-	struct conf_queue queue;
-	struct loop_timer limit;
-	struct buf events; /* what the owner was told, one word each */
-	char notices[8192];
-	struct amqp_tag tags[64];
-	size_t ntags;
-	uint64_t body_bytes, body_sum;
-	bool ack; /* every delivery at once */
-	bool (*done)(void);
-} t;
-
-/* --- what the owner hears ------------------------------------------------------------------------- */
-
-static void look(void)
-{
-	if (t.done && t.done())
-		loop_stop(t.loop);
-}
-
-static void on_up(void *arg UNUSED)
-{
-	buf_adds(&t.events, "up ");
-	look();
-}
-
-static void on_down(void *arg UNUSED, const char *why UNUSED)
-{
-	buf_adds(&t.events, "down ");
-	look();
-}
-
-static void on_blocked(void *arg UNUSED, bool blocked)
-{
-	buf_adds(&t.events, blocked ? "blocked " : "unblocked ");
-	look();
-}
-
-static void on_conn_closed(void *arg UNUSED)
-{
-	buf_adds(&t.events, "closed ");
-	look();
-}
-
-static void on_notice(void *arg UNUSED, enum amqp_notice level, const char *text)
-{
-	size_t n = strlen(t.notices);
-
-	snprintf(t.notices + n, sizeof t.notices - n, "%d: %s\n", level, text);
-	look();
-}
-
-static void on_delivery(void *arg UNUSED, struct amqp_tag tag, const struct message *m)
-{
-	buf_addf(&t.events, "m%llu ", (unsigned long long)tag.delivery);
-	t.tags[t.ntags++] = tag;
-	t.body_bytes = m->body.n;
-	t.body_sum = 0;
-	for (size_t i = 0; i < m->body.n; i++)
-		t.body_sum += m->body.p[i] * (i + 1);
-	if (t.ack)
-		amqp_consumer_ack(t.consumer, tag);
-	look();
-}
-
-static void on_oversize(void *arg UNUSED, const struct message *m UNUSED, uint64_t body_bytes)
-{
-	buf_addf(&t.events, "oversize%llu ", (unsigned long long)body_bytes);
-	look();
-}
-
-static void on_lost(void *arg UNUSED)
-{
-	buf_adds(&t.events, "lost ");
-	look();
-}
-
-static void on_stopped(void *arg UNUSED)
-{
-	buf_adds(&t.events, "stopped ");
-	look();
-}
-
-static const struct amqp_conn_events conn_events = {on_up, on_down, on_blocked, on_conn_closed, on_notice};
-static const struct amqp_consumer_events consumer_events = {on_delivery, on_oversize, on_lost, on_stopped};
-
-/* --- the stage ------------------------------------------------------------------------------------ */
-
-static void on_limit(struct loop_timer *timer UNUSED)
-{
-	fail_msg("nothing more happens; events: " SLICE_FMT "; notices:\n%s", SLICE_ARG(buf_slice(&t.events)),
-	    t.notices);
-}
-
-static int setup(void **state)
-{
-	static char name[] = "mail";
-
-	(void)state;
-	memset(&t, 0, sizeof t);
-	t.loop = loop_new();
-	buf_init(&t.events, 1u << 16);
-	broker_open(&t.broker, t.loop);
-	t.queue = (struct conf_queue){.section = name, .type = QUEUE_QUORUM};
-	loop_timer_init(&t.limit, t.loop, on_limit, NULL);
-	loop_timer_set(&t.limit, 20000);
-	return 0;
-}
-
-static void connect_to(const char *url, enum conf_topology topology, uint16_t prefetch)
-{
-	char own[64];
-	const char *urls[2] = {own, url};
-	const struct amqp_conn_config config = {.urls = urls, .nurls = url ? 2 : 1, .name = "test",
-	    .heartbeat_ms = 1000, .connect_timeout_ms = 1000, .reconnect_max_ms = 100};
-	struct err err = {0};
-
-	snprintf(own, sizeof own, "amqp://127.0.0.1:%u/", t.broker.port);
-	t.conn = amqp_conn_new(t.loop, &config, &conn_events, NULL, &err);
-	assert_non_null(t.conn);
-	t.consumer = amqp_consumer_new(t.conn, &t.queue, topology, prefetch, 100000, &consumer_events,
-	    NULL);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	amqp_consumer_free(t.consumer);
-	amqp_conn_free(t.conn);
-	broker_free(&t.broker);
-	buf_free(&t.events);
-	loop_free(t.loop);
-	return 0;
-}
-
-static bool has_event(const char *event)
-{
-	char text[4096];
-
-	return strstr(slice_copy(text, sizeof text, buf_slice(&t.events)), event) != NULL;
-}
-
-static void run_until(bool (*done)(void))
-{
-	t.done = done;
-	if (!done())
-		loop_run(t.loop);
-	t.done = NULL;
-}
-
-static bool delivered(void)
-{
-	return t.ntags > 0;
-}
-
-static bool down(void)
-{
-	return has_event("down");
-}
-
-static bool closed(void)
-{
-	return has_event("closed");
-}
-
-/* Looks at every turn, for what the broker alone sees. */
-static void on_turn(struct loop_hook *hook UNUSED)
-{
-	look();
-}
-
-static void run_until_broker(bool (*done)(void))
-{
-	struct loop_hook hook;
-
-	loop_hook_add(t.loop, &hook, on_turn, NULL);
-	run_until(done);
-	loop_hook_del(&hook);
-}
-
-static bool consumed(const amqp_method_t *m)
-{
-	return m->id == AMQP_BASIC_CONSUME_METHOD;
-}
+#include "tests/unit/amqp_stage.h"
 
 /* --- bad frames ----------------------------------------------------------------------------------- */
 
@@ -396,11 +205,6 @@ static bool answer_nothing(struct broker *b, uint16_t channel UNUSED, const amqp
 	return b->sessions == 1;
 }
 
-static bool up(void)
-{
-	return has_event("up ");
-}
-
 static void another_version_is_no_broker(void **state)
 {
 	(void)state;
@@ -433,11 +237,6 @@ static uint64_t sum(size_t n)
 	return s;
 }
 
-static bool acked(void)
-{
-	return buf_size(&t.broker.log) > 0;
-}
-
 static void one_byte_at_a_time_is_enough(void **state)
 {
 	(void)state;
@@ -462,11 +261,6 @@ static bool deliver_many(struct broker *b, uint16_t channel, const amqp_method_t
 	for (uint64_t tag = 2; tag <= 5; tag++)
 		broker_deliver(b, channel, tag, big, 10, 10);
 	return true;
-}
-
-static bool five(void)
-{
-	return t.ntags == 5;
 }
 
 static void acks_of_one_turn_are_one_frame(void **state)
@@ -565,11 +359,6 @@ static bool cancel_first(struct broker *b, uint16_t channel, const amqp_method_t
 	return true;
 }
 
-static bool two(void)
-{
-	return t.ntags == 2;
-}
-
 static void a_cancelled_consumer_begins_again_on_a_new_channel(void **state)
 {
 	(void)state;
@@ -657,11 +446,6 @@ static void a_freed_consumer_is_not_called_any_more(void **state)
 	assert_int_equal(t.ntags, 1);
 }
 
-static bool stopped(void)
-{
-	return has_event("stopped ");
-}
-
 static void stopping_goes_in_order(void **state)
 {
 	(void)state;
@@ -679,246 +463,6 @@ static void stopping_goes_in_order(void **state)
 	assert_string_equal(broker_log(&t.broker),
 	    "AMQP_BASIC_CANCEL_METHOD ack<=5 AMQP_CONNECTION_CLOSE_METHOD ");
 	assert_false(has_event("down"));
-}
-
-/* --- another prefetch ----------------------------------------------------------------------------- */
-
-/* What the broker does at each step of a change: the tests say. */
-static struct {
-	unsigned consumes;
-	uint16_t prefetch[8]; /* of each consume */
-	char tags[8][256];
-	uint64_t next;       /* delivery tag */
-	size_t at_consume;   /* deliveries with each consume-ok */
-	size_t before_ok;    /* deliveries between cancel and cancel-ok */
-	enum amqp_step { STEP_NONE, STEP_CANCEL, STEP_CONSUME } drop_at, close_at;
-} change;
-
-static void deliver_some(struct broker *b, uint16_t channel, size_t n)
-{
-	while (n--)
-		broker_deliver(b, channel, ++change.next, "x", 1, 1);
-}
-
-/* The connection or the channel ends instead of an answer, in the first session. */
-static bool fails_at(struct broker *b, uint16_t channel, enum amqp_step step)
-{
-	if (change.drop_at == step) {
-		change.drop_at = STEP_NONE;
-		shutdown(b->fd, SHUT_RDWR);
-	} else if (change.close_at == step) {
-		change.close_at = STEP_NONE;
-		broker_close_channel(b, channel, 406, "PRECONDITION_FAILED - ack timeout");
-	} else {
-		return false;
-	}
-	change.next = 0;
-	return true;
-}
-
-static bool play_change(struct broker *b, uint16_t channel, const amqp_method_t *m)
-{
-	const amqp_basic_consume_t *consume = m->decoded;
-	const amqp_basic_qos_t *qos = m->decoded;
-
-	switch (m->id) {
-	case AMQP_BASIC_QOS_METHOD:
-		change.prefetch[change.consumes] = qos->prefetch_count;
-		return false;
-	case AMQP_BASIC_CONSUME_METHOD:
-		slice_copy(change.tags[change.consumes], sizeof change.tags[0],
-		    wire_slice(consume->consumer_tag));
-		change.consumes++;
-		broker_note(b, "consume%u", change.prefetch[change.consumes - 1]);
-		if (change.consumes > 1 && fails_at(b, channel, STEP_CONSUME))
-			return true;
-		broker_answer(b, channel, m);
-		deliver_some(b, channel, change.at_consume);
-		return true;
-	case AMQP_BASIC_CANCEL_METHOD:
-		if (fails_at(b, channel, STEP_CANCEL))
-			return true;
-		deliver_some(b, channel, change.before_ok);
-		return false;
-	}
-	return false;
-}
-
-static void play(uint16_t prefetch, size_t at_consume, size_t before_ok)
-{
-	memset(&change, 0, sizeof change);
-	change.at_consume = at_consume;
-	change.before_ok = before_ok;
-	t.broker.hook = play_change;
-	connect_to(NULL, TOPOLOGY_NONE, prefetch);
-}
-
-static bool consumed_twice(void)
-{
-	return change.consumes == 2 && amqp_consumer_is_consuming(t.consumer);
-}
-
-static bool paused(void)
-{
-	return amqp_consumer_is_paused(t.consumer);
-}
-
-static void another_prefetch_keeps_what_was_delivered(void **state)
-{
-	(void)state;
-	play(4, 2, 1);
-	run_until(two);
-	amqp_consumer_set_prefetch(t.consumer, 8);
-	amqp_consumer_set_prefetch(t.consumer, 9); /* the value at cancel-ok counts */
-	run_until_broker(consumed_twice);
-	assert_int_equal(change.prefetch[1], 9);
-	assert_string_not_equal(change.tags[0], change.tags[1]);
-	run_until(five);
-	assert_int_equal(t.tags[0].session, t.tags[4].session);
-	broker_log(&t.broker);
-	for (size_t i = 0; i < 5; i++) {
-		assert_true(amqp_consumer_tag_valid(t.consumer, t.tags[i]));
-		amqp_consumer_ack(t.consumer, t.tags[i]);
-	}
-	run_until_broker(acked);
-	assert_string_equal(broker_log(&t.broker), "ack<=5 ");
-	assert_false(has_event("lost"));
-}
-
-static void a_smaller_prefetch_waits_for_what_is_unsettled(void **state)
-{
-	(void)state;
-	play(5, 5, 0);
-	run_until(five);
-	amqp_consumer_set_prefetch(t.consumer, 2);
-	for (size_t i = 0; i < 3; i++)
-		amqp_consumer_ack(t.consumer, t.tags[i]);
-	run_until_broker(acked);
-	amqp_consumer_requeue(t.consumer, t.tags[3]);
-	change.at_consume = 0;
-	run_until_broker(consumed_twice);
-	assert_string_equal(broker_log(&t.broker),
-	    "consume5 AMQP_BASIC_CANCEL_METHOD AMQP_BASIC_NACK_METHOD ack<=3 consume2 ");
-	assert_true(amqp_consumer_tag_valid(t.consumer, t.tags[4]));
-}
-
-static void no_more_than_the_new_prefetch_may_come(void **state)
-{
-	(void)state;
-	play(2, 2, 0);
-	run_until(two);
-	change.at_consume = 5; /* one too many */
-	amqp_consumer_set_prefetch(t.consumer, 4);
-	run_until(down);
-	assert_non_null(strstr(t.notices, "did not expect"));
-	assert_int_equal(t.ntags, 6);
-}
-
-static void a_pause_is_not_ended_by_the_broker(void **state)
-{
-	(void)state;
-	play(3, 2, 1);
-	run_until(two);
-	amqp_consumer_set_prefetch(t.consumer, 0);
-	assert_false(paused());
-	run_until_broker(paused);
-	assert_int_equal(t.ntags, 3);
-	amqp_consumer_requeue(t.consumer, t.tags[2]);
-	amqp_consumer_ack(t.consumer, t.tags[0]);
-	amqp_consumer_ack(t.consumer, t.tags[1]);
-	run_until_broker(acked);
-	assert_true(paused());
-	assert_int_equal(change.consumes, 1);
-	amqp_consumer_set_prefetch(t.consumer, 3);
-	run_until_broker(consumed_twice);
-	assert_false(paused());
-}
-
-static void a_pause_outlives_the_connection(void **state)
-{
-	(void)state;
-	play(3, 1, 0);
-	change.drop_at = STEP_CANCEL;
-	run_until(delivered);
-	amqp_consumer_set_prefetch(t.consumer, 0);
-	run_until(down);
-	assert_true(has_event("lost "));
-	buf_clear(&t.events);
-	run_until(up);
-	assert_true(paused());
-	assert_int_equal(change.consumes, 1);
-	amqp_consumer_set_prefetch(t.consumer, 3);
-	run_until_broker(consumed_twice);
-}
-
-/* Cancel answered, consume not: the same whether the connection goes or only the channel. A 406 while it
- * consumes is no reason to park. */
-static void a_change_survives_every_loss(void **state)
-{
-	(void)state;
-	for (unsigned i = 0; i < 4; i++) {
-		enum amqp_step step = i & 1 ? STEP_CANCEL : STEP_CONSUME;
-
-		setup(NULL);
-		play(3, 1, 0);
-		*(i & 2 ? &change.drop_at : &change.close_at) = step;
-		run_until(delivered);
-		amqp_consumer_set_prefetch(t.consumer, 7);
-		run_until(two);
-		assert_true(has_event("lost "));
-		assert_null(strstr(t.notices, "parked"));
-		assert_false(amqp_consumer_tag_valid(t.consumer, t.tags[0]));
-		assert_true(amqp_consumer_tag_valid(t.consumer, t.tags[1]));
-		assert_int_equal(change.prefetch[change.consumes - 1], 7);
-		teardown(NULL);
-	}
-}
-
-static void expect_stops_and_acks(const char *log)
-{
-	run_until(stopped);
-	assert_true(amqp_consumer_tag_valid(t.consumer, t.tags[0]));
-	amqp_consumer_ack(t.consumer, t.tags[0]);
-	amqp_conn_stop(t.conn);
-	run_until(closed);
-	assert_string_equal(broker_log(&t.broker), log);
-	assert_false(has_event("down"));
-}
-
-static void stopping_in_the_middle_of_a_change_lets_acks_work(void **state)
-{
-	(void)state;
-	play(3, 1, 0);
-	run_until(delivered);
-	amqp_consumer_set_prefetch(t.consumer, 6);
-	amqp_consumer_stop(t.consumer);
-	expect_stops_and_acks("consume3 AMQP_BASIC_CANCEL_METHOD ack1 AMQP_CONNECTION_CLOSE_METHOD ");
-}
-
-static void stopping_while_paused_lets_acks_work(void **state)
-{
-	(void)state;
-	play(3, 1, 0);
-	run_until(delivered);
-	amqp_consumer_set_prefetch(t.consumer, 0);
-	run_until_broker(paused);
-	amqp_consumer_stop(t.consumer);
-	amqp_consumer_set_prefetch(t.consumer, 5); /* too late */
-	expect_stops_and_acks("consume3 AMQP_BASIC_CANCEL_METHOD ack1 AMQP_CONNECTION_CLOSE_METHOD ");
-}
-
-static void stopping_while_it_resumes_lets_acks_work(void **state)
-{
-	(void)state;
-	play(3, 1, 0);
-	run_until(delivered);
-	amqp_consumer_set_prefetch(t.consumer, 0);
-	run_until_broker(paused);
-	change.at_consume = 0;
-	amqp_consumer_set_prefetch(t.consumer, 5);
-	amqp_consumer_stop(t.consumer);
-	expect_stops_and_acks("consume3 AMQP_BASIC_CANCEL_METHOD consume5 AMQP_BASIC_CANCEL_METHOD ack1 "
-			      "AMQP_CONNECTION_CLOSE_METHOD ");
 }
 
 /* --- connections ---------------------------------------------------------------------------------- */
@@ -1023,15 +567,6 @@ int main(void)
 	    TEST(wrong_arguments_park_the_queue),
 	    TEST(a_freed_consumer_is_not_called_any_more),
 	    TEST(stopping_goes_in_order),
-	    TEST(another_prefetch_keeps_what_was_delivered),
-	    TEST(a_smaller_prefetch_waits_for_what_is_unsettled),
-	    TEST(no_more_than_the_new_prefetch_may_come),
-	    TEST(a_pause_is_not_ended_by_the_broker),
-	    TEST(a_pause_outlives_the_connection),
-	    cmocka_unit_test(a_change_survives_every_loss),
-	    TEST(stopping_in_the_middle_of_a_change_lets_acks_work),
-	    TEST(stopping_while_paused_lets_acks_work),
-	    TEST(stopping_while_it_resumes_lets_acks_work),
 	    TEST(a_refused_login_goes_to_the_slow_lane),
 	    TEST(a_dead_address_is_passed_over),
 	    TEST(names_are_looked_up),
