@@ -168,6 +168,10 @@ check: deps ##    installs what is missing, builds, runs every test
 deps: ##    installs the packages of Debian that building and testing need
 	@tools/deps.sh
 
+.PHONY: bench-deps
+bench-deps: ##    and those that the benchmark compares with
+	@tools/deps.sh --bench
+
 units: $(UNITS:%=build/unit/%) ##    unit tests
 	@for t in $^; do $$t > $$t.log 2>&1 || { cat $$t.log; echo "FAILED: $$t"; exit 1; }; done; \
 	echo "units: $(words $(UNITS)) programs passed"
@@ -196,6 +200,10 @@ demo: deps ##    installs what is missing, builds, runs real work on a private R
 
 bench-idle: programs ##    memory and CPU of an idle node with four workers
 	@$(PYTHON) bench/idle.py
+
+.PHONY: bench-large
+bench-large: programs ##    1 000 jobs of 8 MiB each way: the peak memory of each process
+	@$(PYTHON) bench/large.py
 
 help: ##    this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 24

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One delivery, from its arrival until its source is told what became of it. What it says of its
- * job is copied once, into the same piece of memory. Nothing is done here: shelf.h has the steps,
- * dispatch.h decides, report.h tells the store.
+ * job is copied once, into the same piece of memory, but a large body is taken over in the buffer in which it arrived.
+ * Nothing is done here: shelf.h has the steps, dispatch.h decides, report.h tells the store.
  *
  *        .--------------------.
  *        |                    v
@@ -69,17 +69,21 @@ struct delivery {
 	struct run live;    /* while its handler has it */
 	struct run_end end; /* from RECORDING on; started_wall_ms from RUNNING on */
 	bool buried;        /* `end` is not the end of a run: no handler was started */
+	struct buf body; /* a large one */
 	char own_id[JOB_ID_BYTES + 1];
 	uint8_t bytes[];
 };
 
-/* Copies and reads a message. Never fails: an unreadable one has a `fault`. */
+/* Copies and reads a message, or takes a large body over. Never fails: an unreadable one has a `fault`. */
 struct delivery *delivery_new(struct source *source, struct source_tag tag, const struct message *m,
     int64_t now_wall_ms, int64_t now_ms);
 void delivery_free(struct delivery *d); /* unlinks */
 
 void delivery_set_state(struct delivery *d, enum delivery_state state);
 const char *delivery_state_name(enum delivery_state state);
+
+/* The run is done: nobody will need the body again. */
+void delivery_drop_body(struct delivery *d);
 
 /* The store gave the job an id. */
 void delivery_rename(struct delivery *d, struct slice id);

@@ -90,6 +90,8 @@ static void run_ended(struct dispatch *x, struct delivery *d, const struct run_e
 	d->ran = true;
 	d->end = *end;
 	d->end.started_wall_ms = started_wall_ms;
+	if (end->outcome == OUTCOME_DONE)
+		delivery_drop_body(d);
 	if (x->alone == d)
 		x->alone = NULL;
 	show_ended(x->c.slot, d);

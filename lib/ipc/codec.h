@@ -87,6 +87,7 @@ struct frame_writer {
 	size_t start;
 	int fds[FRAME_FDS_MAX];
 	size_t nfds;
+	size_t blob_bytes; /* in those descriptors */
 	int rc;
 };
 
