@@ -199,9 +199,10 @@ demo: deps ##    installs what is missing, builds, runs real work on a private R
 	@examples/demo/demo.sh
 
 # The programs of the bench stand alone: nothing of lib/ is in them.
-BENCH_PROGRAMS := raw fill noop spawnloop
+BENCH_PROGRAMS := raw hear fill noop spawnloop
 EXTERN_raw := build/obj/bench/session.o -lrabbitmq
 EXTERN_fill := build/obj/bench/session.o -lrabbitmq
+EXTERN_hear := build/obj/bench/session.o -lrabbitmq
 .PHONY: bench bench-programs
 build/bench/%: build/obj/bench/%.o build/obj/bench/session.o
 	@mkdir -p $(@D)

@@ -21,7 +21,7 @@ from pathlib import Path
 from measure import ROOT, Context, Rabbit, write_result
 
 # In the order in which they run. Each is a module of this folder (see measure.py).
-PARTS = ("throughput", "handlers", "peers")
+PARTS = ("throughput", "latency", "handlers", "peers")
 RESULTS = ROOT / "bench" / "results"
 
 
