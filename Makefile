@@ -198,6 +198,19 @@ demo: deps ##    installs what is missing, builds, runs real work on a private R
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
 	@examples/demo/demo.sh
 
+# The programs of the bench stand alone: nothing of lib/ is in them.
+BENCH_PROGRAMS := raw hear fill noop spawnloop
+EXTERN_raw := build/obj/bench/session.o -lrabbitmq
+EXTERN_fill := build/obj/bench/session.o -lrabbitmq
+EXTERN_hear := build/obj/bench/session.o -lrabbitmq
+.PHONY: bench bench-programs
+build/bench/%: build/obj/bench/%.o build/obj/bench/session.o
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS_release) $(LDFLAGS) -o $@ $< $(EXTERN_$*)
+bench-programs: programs $(BENCH_PROGRAMS:%=build/bench/%)
+bench: bench-programs ##    speed against the broker's own: a table, bench/results/*.json, a picture
+	@$(PYTHON) bench/bench.py
+
 bench-idle: programs ##    memory and CPU of an idle node with four workers
 	@$(PYTHON) bench/idle.py
 

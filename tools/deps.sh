@@ -25,6 +25,7 @@ case "${1-}" in
 celery python3-sqlalchemy
 gearman-job-server libgearman-dev
 beanstalkd
+gnuplot-nox
 "
     services="$services gearman-job-server.service beanstalkd.service beanstalkd.socket"
     lively="$lively gearman-job-server beanstalkd"

@@ -74,6 +74,7 @@ static bool may_resume(const struct balance *b)
 	return p->running < p->slots || p->ended_us > b->paused_us;
 }
 
+/* A store that is slow to answer is no reason to ask for more, however fast the handlers are. */
 void balance_look(struct balance *b)
 {
 	if (b->prefetch->fixed || b->p->stopping)
@@ -82,7 +83,8 @@ void balance_look(struct balance *b)
 		b->paused = false;
 		prefetch_restart(b->prefetch, clock_mono_ms());
 		ask_for(b, b->prefetch->value);
-	} else if (!b->paused && prefetch_update(b->prefetch, clock_mono_ms())) {
+	} else if (!b->paused && b->shelf->n[DELIVERY_RECORDING] <= b->prefetch->value
+		   && prefetch_update(b->prefetch, clock_mono_ms())) {
 		ask_for(b, b->prefetch->value);
 	}
 	/* While it runs it may get stuck, or be slower than what it asks for. */
