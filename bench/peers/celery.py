@@ -41,7 +41,7 @@ def check() -> None:
 class Peer(Running):
     def __init__(self, ctx: Context, setting: Setting, job: str, workers: int):
         super().__init__(ctx, setting, job, workers)
-        self.broker = ctx.broker()
+        self.broker = ctx.broker("celery")
         self.results = self.dir / "results.db"
 
     def environment(self) -> dict[str, str]:
