@@ -211,6 +211,10 @@ check: deps ##    installs what is missing, builds, runs every test
 deps: ##    installs the packages of Debian that building and testing need
 	@tools/deps.sh
 
+.PHONY: bench-deps
+bench-deps: ##    and those that the benchmark compares with
+	@tools/deps.sh --bench
+
 units: $(UNITS:%=build/unit/%) ##    unit tests
 	@for t in $^; do $$t > $$t.log 2>&1 || { cat $$t.log; echo "FAILED: $$t"; exit 1; }; done; \
 	echo "units: $(words $(UNITS)) programs passed"
@@ -237,8 +241,25 @@ demo: deps ##    installs what is missing, builds, runs real work on a private R
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
 	@examples/demo/demo.sh
 
+# The programs of the bench stand alone: nothing of lib/ is in them.
+BENCH_PROGRAMS := raw hear fill noop spawnloop
+EXTERN_raw := build/obj/bench/session.o -lrabbitmq
+EXTERN_fill := build/obj/bench/session.o -lrabbitmq
+EXTERN_hear := build/obj/bench/session.o -lrabbitmq
+.PHONY: bench bench-programs
+build/bench/%: build/obj/bench/%.o build/obj/bench/session.o
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS_release) $(LDFLAGS) -o $@ $< $(EXTERN_$*)
+bench-programs: programs $(BENCH_PROGRAMS:%=build/bench/%)
+bench: bench-programs ##    speed against the broker's own: a table, bench/results/*.json, a picture
+	@$(PYTHON) bench/bench.py
+
 bench-idle: programs ##    memory and CPU of an idle node with four workers
 	@$(PYTHON) bench/idle.py
+
+.PHONY: bench-large
+bench-large: programs ##    1 000 jobs of 8 MiB each way: the peak memory of each process
+	@$(PYTHON) bench/large.py
 
 help: ##    this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 24

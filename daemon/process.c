@@ -8,9 +8,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 
 #include "daemon/inherit.h"
+
+#define PROCESS_MAPPED_BYTES (128 << 10)
 
 static const struct {
 	const char *program;
@@ -168,6 +171,9 @@ int process_main(const struct role *role, int argc, char **argv)
 		printf("%s %s\n", role_program(role->id), SKEP_VERSION);
 		return 0;
 	}
+	/* Large bodies come and go: each is a mapping of its own and goes back to the system when it is freed. Left
+	 * to itself, malloc keeps such blocks in its heap after the first. */
+	mallopt(M_MMAP_THRESHOLD, PROCESS_MAPPED_BYTES);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Installs the packages that building and testing need, on Debian 12 and its like. Says what it installs; does
 # nothing where nothing is missing. RabbitMQ is installed for the tests, which start nodes of their own: the
-# service that comes with it is neither started nor enabled.
+# service that comes with it is neither started nor enabled. With --bench, also what `make bench` compares with; the
+# services of those packages are treated alike.
 set -eu
 
 # What building needs, then what tests and the demo need.
@@ -12,8 +13,28 @@ librabbitmq-dev libev-dev libsqlite3-dev libcjson-dev libinih-dev libmicrohttpd-
 libcmocka-dev rabbitmq-server amqp-tools curl procps util-linux
 python3 python3-pika python3-pytest python3-pytest-xdist
 "
-# What comes to life by itself when it is installed.
+# What comes to life by itself when it is installed, and the packages that bring it.
 services="rabbitmq-server.service epmd.service epmd.socket"
+lively="rabbitmq-server"
+
+case "${1-}" in
+"") ;;
+--bench)
+    # bench/peers: other job queues, and libgearman for a worker in C.
+    packages="$packages
+celery python3-sqlalchemy
+gearman-job-server libgearman-dev
+beanstalkd
+gnuplot-nox
+"
+    services="$services gearman-job-server.service beanstalkd.service beanstalkd.socket"
+    lively="$lively gearman-job-server beanstalkd"
+    ;;
+*)
+    echo "usage: deps.sh [--bench]" >&2
+    exit 2
+    ;;
+esac
 
 missing_of() {
     # shellcheck disable=SC2086
@@ -48,7 +69,7 @@ echo "deps: installing $missing"
 if [ "$(id -u)" -ne 0 ]; then
     if command -v sudo >/dev/null; then
         echo "deps: that needs root, asking sudo"
-        exec sudo -- sh "$0"
+        exec sudo -- sh "$0" "$@"
     fi
     echo "deps: that needs root; run as root: apt-get install $missing" >&2
     exit 1
@@ -58,7 +79,9 @@ fi
 policy=/usr/sbin/policy-rc.d
 made_policy=
 installs_services=
-case " $missing " in *" rabbitmq-server "*) installs_services=1 ;; esac
+for package in $lively; do
+    case " $missing " in *" $package "*) installs_services=1 ;; esac
+done
 cleanup() {
     [ -z "$made_policy" ] || rm -f "$policy"
 }

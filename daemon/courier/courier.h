@@ -32,6 +32,10 @@ struct courier {
 
 #define COURIER_MAGIC 0x636f7572u
 
+/* Reads from the store only while the connection's out-buffer takes more: large parcels wait in the socket, where
+ * the store sees them, instead of going back and forth. */
+void courier_flow(struct courier *c);
+
 /* Publishes one parcel, or settles it at once if that cannot be done. -EPROTO for a frame that is none. */
 int courier_parcel(struct courier *c, struct frame *f);
 

@@ -36,6 +36,7 @@ static void on_grant(struct loop_hook *hook)
 	struct peer *store = c->link ? store_link_peer(c->link) : NULL; /* none before START */
 	uint32_t more;
 
+	courier_flow(c);
 	if (c->draining && loop_timer_active(&c->drain) && outstanding(c) == 0)
 		loop_timer_set(&c->drain, 0);
 	if (!store || c->draining)

@@ -88,6 +88,16 @@ static void hand_back(struct courier *c, uint64_t parcel)
 		settlements_add(c->settlements, parcel, SETTLE_UNSENT, "no room");
 }
 
+/* A broker that blocks publishers is another matter: that may last, and what was leased goes back. */
+void courier_flow(struct courier *c)
+{
+	struct peer *store = c->link ? store_link_peer(c->link) : NULL; /* none before START */
+
+	if (store)
+		peer_pause(store, amqp_conn_is_up(c->conn) && !amqp_conn_is_blocked(c->conn) &&
+				      amqp_conn_backlog(c->conn) > AMQP_OUT_HIGH_BYTES);
+}
+
 /*~ 12. It is published, mandatory, under its own id; the broker's confirm comes back as SETTLE
  * and clears the row. The message is delivered again, at stop 1, and asks at stop 3. */
 int courier_parcel(struct courier *c, struct frame *f)
@@ -118,6 +128,7 @@ int courier_parcel(struct courier *c, struct frame *f)
 		amqp_conn_flush(c->conn); /* so that the fault finds it on the wire */
 #endif
 		FAULT(courier_published);
+		courier_flow(c);
 	}
 	return 0;
 }

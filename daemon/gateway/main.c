@@ -17,7 +17,6 @@
 
 #define GATEWAY_MAGIC 0x67617465u
 #define GATEWAY_PATIENCE_MS 2000 /* for the store at the start, and for requests at the end */
-#define GATEWAY_MAPPED_BYTES (128 << 10)
 
 /* --- what is answered from here --------------------------------------------------------------- */
 
@@ -186,9 +185,6 @@ int main(int argc, char **argv)
 	    .before_hub = gateway_before_hub,
 	};
 
-	/* Large bodies come and go: theirs are mappings of their own, so that an idle gateway is
-	 * small again. */
-	mallopt(M_MMAP_THRESHOLD, GATEWAY_MAPPED_BYTES);
 	mallopt(M_ARENA_MAX, 1);
 	return process_main(&role, argc, argv);
 }

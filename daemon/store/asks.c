@@ -22,9 +22,12 @@ static struct claim *open_claim(struct ledger *l, const struct msg_claim *m,
 bool asks_note(struct ledger *l, const struct msg_claim *m, struct claim_owner *owner,
     struct slice worker, int64_t now)
 {
+	struct claim *claim = open_claim(l, m, owner, worker, now);
 	struct job_row row;
 
-	open_claim(l, m, owner, worker, now);
+	if (!claim->begun)
+		claim->started_wall_ms = now;
+	claim->begun = true;
 	return tombs_any(&l->tombs, m->queue) && jobs_find(&l->jobs, m->queue, m->job, &row) &&
 	       tombs_has(&l->tombs, row.seq, m->queue);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Claims: a run is to start. One that does not ask is noted in memory and costs no query; one that
- * asks gets a verdict (verdict.h), and RUN is durable before it is heard of.
+ * Claims: a run is to start. One that asks gets a verdict (verdict.h), and RUN is durable before it
+ * is heard of. One that does not ask begins, cleared by a verdict before or not: it is noted in
+ * memory and costs no query.
  */
 #ifndef SKEP_STORE_ASKS_H
 #define SKEP_STORE_ASKS_H
@@ -9,7 +10,7 @@
 #include "daemon/store/ledger.h"
 #include "daemon/store/verdict.h"
 
-/* Notes a claim that does not ask. True: the job was cancelled, the run should end (CANCEL). */
+/* Notes that a run begins. True: the job was cancelled, the run should end (CANCEL). */
 bool asks_note(struct ledger *l, const struct msg_claim *m, struct claim_owner *owner,
     struct slice worker, int64_t now_wall_ms);
 

@@ -13,7 +13,7 @@
 /* A transaction is bounded, so that its peers are answered in time and its pages stay in the cache.
  */
 #define BATCH_ROWS_MAX 4096
-#define BATCH_BYTES_MAX (32u << 20)
+#define BATCH_BYTES_MAX (8u << 20)
 
 struct batch {
 	struct db *db;

@@ -26,6 +26,7 @@ struct claim {
 	struct id run;
 	int64_t job;   /* job.seq when it is in the table too; 0: volatile */
 	bool nameless; /* its message has no id: the job's was made for this run */
+	bool begun;    /* as far as is known it has started, and not only been cleared for it */
 	bool suspect;  /* its job has a loss on record: see claims_suspect() */
 	bool unheld;   /* not named yet in the hello that is being read */
 	uint32_t attempt;

@@ -7,6 +7,7 @@
 
 #include "lib/base/clock.h"
 
+#define NO_ROOM_MS 20 /* the courier has not read what it was sent: look again */
 #define CREDIT_MAX 65536 /* far above any confirm window */
 
 static int on_credit(struct member *m, struct frame *f)
@@ -52,10 +53,7 @@ static int send_parcel(
 {
 	struct store *s = arg;
 	const char *state = row->kind == PARCEL_REPLY ? job_state_name(row->ended) : "";
-
-	if (!peer_has_room(s->courier->peer))
-		return -EAGAIN;
-	return peer_send_parcel(s->courier->peer, &(struct msg_parcel){.parcel = (uint64_t)row->id,
+	int rc = peer_send_parcel(s->courier->peer, &(struct msg_parcel){.parcel = (uint64_t)row->id,
 						      .kind = (uint8_t)row->kind,
 						      .destination = row->destination,
 						      .attempt = (uint32_t)row->attempt,
@@ -63,6 +61,8 @@ static int send_parcel(
 						      .state = slice_str(state),
 						      .envelope = envelope,
 						      .body = body});
+
+	return rc < 0 ? rc : !peer_has_room(s->courier->peer);
 }
 
 void courier_deal(struct store *s)
@@ -70,11 +70,13 @@ void courier_deal(struct store *s)
 	int64_t now = clock_mono_ms(), next;
 	uint64_t leased = s->ledger.lanes.leases.n;
 
-	if (!s->courier || !s->courier->peer || s->credit == 0 || s->ledger.lanes.ready == leased ||
-	    !peer_has_room(s->courier->peer))
+	if (!s->courier || !s->courier->peer || s->credit == 0 || s->ledger.lanes.ready == leased)
 		return;
-	s->credit -= deals_run(&s->ledger, s->credit, now, clock_wall_ms(), send_parcel, s);
+	if (peer_has_room(s->courier->peer))
+		s->credit -= deals_run(&s->ledger, s->credit, now, clock_wall_ms(), send_parcel, s);
 	next = lanes_next_ms(&s->ledger.lanes, now);
+	if (!peer_has_room(s->courier->peer) && now + NO_ROOM_MS < next)
+		next = now + NO_ROOM_MS;
 	if (next != INT64_MAX)
 		loop_timer_set(&s->deal_timer, next - now);
 }

@@ -37,11 +37,12 @@ struct dealing {
 	int64_t now_ms, now_wall;
 	deals_send_fn *send;
 	void *arg;
+	bool full; /* the courier shall have no more in this turn */
 };
 
 /*~ 11. The parcel is due: its lane deals it to the courier, which has given credit; it stays in
  * the database. Next: courier/parcel.c. */
-static bool deal_one(const struct dealing *d, struct lane *lane, int64_t id)
+static bool deal_one(struct dealing *d, struct lane *lane, int64_t id)
 {
 	struct slice envelope, body;
 	struct parcel_row row;
@@ -63,13 +64,14 @@ static bool deal_one(const struct dealing *d, struct lane *lane, int64_t id)
 		lanes_pause(&d->l->lanes, row.destination, d->now_ms);
 		return false;
 	}
+	d->full = rc > 0;
 	lanes_lease(&d->l->lanes, lane, id);
 	FAULT(store_lease);
 	return true;
 }
 
 /* The leased ones are the first of the lane, or nearly so; they are passed over. */
-static uint32_t deal_lane(const struct dealing *d, struct lane *lane, uint32_t most)
+static uint32_t deal_lane(struct dealing *d, struct lane *lane, uint32_t most)
 {
 	int64_t ids[LANE_WINDOW + DEALS_TURN];
 	uint32_t room = lane_room(lane, d->now_ms), dealt = 0;
@@ -80,7 +82,7 @@ static uint32_t deal_lane(const struct dealing *d, struct lane *lane, uint32_t m
 	most = most < DEALS_TURN ? most : DEALS_TURN;
 	most = most < room ? most : room;
 	n = parcels_ready_of(&d->l->parcels, lane->destination, lane->leased + most, ids);
-	for (size_t i = 0; i < n && dealt < most; i++) {
+	for (size_t i = 0; i < n && dealt < most && !d->full; i++) {
 		if (lanes_is_leased(&d->l->lanes, ids[i]))
 			continue;
 		if (!deal_one(d, lane, ids[i]))
@@ -93,11 +95,11 @@ static uint32_t deal_lane(const struct dealing *d, struct lane *lane, uint32_t m
 uint32_t deals_run(struct ledger *l, uint32_t most, int64_t now_ms, int64_t now_wall_ms,
     deals_send_fn *send, void *arg)
 {
-	struct dealing d = {l, now_ms, now_wall_ms, send, arg};
+	struct dealing d = {l, now_ms, now_wall_ms, send, arg, false};
 	uint32_t dealt = 0;
 	size_t idle = 0;
 
-	while (dealt < most && idle < l->lanes.nring) {
+	while (dealt < most && idle < l->lanes.nring && !d.full) {
 		uint32_t n = deal_lane(&d, lanes_turn(&l->lanes), most - dealt);
 
 		idle = n ? 0 : idle + 1;

@@ -6,7 +6,8 @@
 
 #include "daemon/store/ledger.h"
 
-/* Sends one parcel; -EAGAIN: there is no room just now. All is borrowed. */
+/* Sends one parcel. 1: it is sent, and there is no room for another; -EAGAIN: nor was there for this one. All is
+ * borrowed. */
 typedef int deals_send_fn(
     void *arg, const struct parcel_row *parcel, struct slice envelope, struct slice body);
 

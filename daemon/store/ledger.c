@@ -30,6 +30,7 @@ static int read_claims(struct ledger *l, struct err *err)
 		claim = claims_open(&l->claims, NULL, run, &job);
 		claim->job = db_int(s[2], 1);
 		claim->started_wall_ms = db_int(s[2], 2);
+		claim->begun = true; /* nobody knows */
 		claim->attempt = (uint32_t)db_int(s[2], 7) + 1;
 		slice_copy(claim->worker, sizeof claim->worker, db_text(s[2], 3));
 		if (db_int(s[2], 8) > 0)

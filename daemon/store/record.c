@@ -423,14 +423,17 @@ void record_release_parcel(
 }
 
 static void judge(
-    struct ledger *l, const struct job_names *names, struct job_row *row, bool asked, int64_t now)
+    struct ledger *l, const struct job_names *names, struct job_row *row, const char *released,
+    int64_t now)
 {
 	struct parcel_row parcel;
 	char text[80];
 
-	snprintf(text, sizeof text,
-	    asked ? "its worker was stopped" : "its worker died %" PRId64 " times under it",
-	    row->losses);
+	if (released)
+		snprintf(text, sizeof text, "%s", released);
+	else
+		snprintf(text, sizeof text, "its worker died %" PRId64 " times under it",
+		    row->losses);
 	if (tombs_has(&l->tombs, row->seq, names->queue))
 		record_end(l, names, row, JOB_CANCELLED, slice_str(cancelled), now);
 	else if (row->losses >= l->conf->store.max_losses &&
@@ -440,18 +443,18 @@ static void judge(
 		goes_on(l, names, row, slice_str(text), now);
 }
 
-/* What of a claim is needed when it is closed. */
+/* `claim` is a copy: it is closed. `released` says why; NULL: lost. */
 static void gone(struct ledger *l, const struct claim *claim, const struct job_names *names,
-    bool asked, int64_t now)
+    const char *released, int64_t now)
 {
 	struct job_row row;
 	struct run_row run = {.id = claim->run,
-	    .outcome = asked ? OUTCOME_RELEASED : OUTCOME_LOST,
+	    .outcome = released ? OUTCOME_RELEASED : OUTCOME_LOST,
 	    .exit_code = -1,
 	    .started_wall_ms = claim->started_wall_ms,
 	    .wall_ms = now > claim->started_wall_ms ? now - claim->started_wall_ms : 0,
 	    .worker = slice_str(claim->worker),
-	    .error = slice_str(asked ? "its worker was stopped" : "its worker died")};
+	    .error = slice_str(released ? released : "its worker died")};
 	int64_t n;
 	enum outcome was;
 
@@ -464,18 +467,23 @@ static void gone(struct ledger *l, const struct claim *claim, const struct job_n
 	if (jobs_find_run(&l->jobs, &row, claim->run, &n, &was))
 		return;
 	run.attempt = row.attempt + 1;
-	jobs_add_run(&l->jobs, &row, &run);
+	if (claim->begun)
+		jobs_add_run(&l->jobs, &row, &run);
 	if (job_state_over(row.state)) {
 		jobs_touch(&l->jobs, &row);
 		return;
 	}
-	row.losses += !asked;
-	row.started_wall_ms = claim->started_wall_ms;
-	judge(l, names, &row, asked, now);
+	row.losses += !released;
+	if (claim->begun)
+		row.started_wall_ms = claim->started_wall_ms;
+	judge(l, names, &row, released, now);
 }
 
 void record_gone(struct ledger *l, struct claim *claim, bool asked, int64_t now)
 {
+	const char *released = !claim->begun ? "its worker went before it began"
+			       : asked       ? "its worker was stopped"
+					     : NULL;
 	struct claim copy = *claim;
 	uint8_t text[JOBS_TEXT_BYTES];
 	struct job_names names = {slice_of(text, claim->queue.n),
@@ -488,8 +496,8 @@ void record_gone(struct ledger *l, struct claim *claim, bool asked, int64_t now)
 	log_warn("run of job=" SLICE_FMT " queue=" SLICE_FMT " attempt=%" PRIu32
 		 " %s with worker %s%s",
 	    SLICE_ARG(names.id), SLICE_ARG(names.queue), claim->attempt,
-	    asked ? "was released" : "was lost", claim->worker,
+	    released ? "was released" : "was lost", claim->worker,
 	    claim->nameless ? "; it has no id, its redelivery gets one" : "");
 	ledger_claim_close(l, claim);
-	gone(l, &copy, &names, asked, now);
+	gone(l, &copy, &names, released, now);
 }

@@ -16,7 +16,8 @@
 int record_outcome(
     struct ledger *l, const struct msg_outcome *m, struct slice worker, int64_t now_wall_ms);
 
-/* A run whose worker is gone: lost, or released if the worker was told to go. Closes the claim. */
+/* A run whose worker is gone: lost, or released if the worker was told to go or the run had not
+ * begun. Closes the claim. */
 void record_gone(struct ledger *l, struct claim *claim, bool asked, int64_t now_wall_ms);
 
 /* If this run was judged lost (by a store that had restarted and not heard of it yet), takes the

@@ -20,6 +20,7 @@ static void keep_running(struct ledger *l, const struct msg_take *m, struct clai
 		claim = claims_open(
 		    &l->claims, owner, m->run, &(struct claim_names){m->queue, m->job, m->type});
 		claim->started_wall_ms = now;
+		claim->begun = true;
 		slice_copy(claim->worker, sizeof claim->worker, worker);
 	}
 	claim->nameless = false; /* it has a row now, and its redelivery would be ours */

@@ -132,6 +132,7 @@ int workers_hold(struct member *m, struct frame *f)
 		claims_own(claims, claim, &m->claims);
 	claim->unheld = false;
 	claim->nameless = h.nameless;
+	claim->begun = h.begun;
 	claim->attempt = h.attempt;
 	claim->started_wall_ms = h.started_wall_ms > 0 ? h.started_wall_ms : clock_wall_ms();
 	slice_copy(claim->worker, sizeof claim->worker, slice_str(m->name));

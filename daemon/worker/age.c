@@ -66,18 +66,21 @@ static int64_t take_from(struct age *a, struct list *from, int64_t now)
 static void on_timer(struct loop_timer *t)
 {
 	OBJ(struct age, a, t->arg, AGE_MAGIC);
-	int64_t now = loop_now_ms(a->loop), active, waiting;
+	struct list *const lists[] = {&a->shelf->waiting, &a->shelf->asked, &a->shelf->active};
+	int64_t now = loop_now_ms(a->loop), next = INT64_MAX;
 
 	if (!a->linked) {
 		loop_timer_set(&a->timer, TAKE_RETRY_MS);
 		return;
 	}
-	waiting = take_from(a, &a->shelf->waiting, now);
-	active = take_from(a, &a->shelf->active, now);
-	if (waiting < active)
-		active = waiting;
-	if (active != INT64_MAX)
-		loop_timer_set(&a->timer, active);
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		int64_t left = take_from(a, lists[i], now);
+
+		if (left < next)
+			next = left;
+	}
+	if (next != INT64_MAX)
+		loop_timer_set(&a->timer, next);
 }
 
 void age_arrived(struct age *a)

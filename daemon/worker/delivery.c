@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/worker/delivery.h"
 
+#define DELIVERY_LARGE_BYTES (256u << 10) /* a body that is not copied */
+
 /* The slices of a job that borrow from its message; `queue` is the configuration's. */
 static const size_t borrowed[] = {
     offsetof(struct job, id),
@@ -26,15 +28,17 @@ static const bool may_follow[DELIVERY_STATE_COUNT][DELIVERY_STATE_COUNT] = {
 	[DELIVERY_TAKING] = true,
 	[DELIVERY_RECORDING] = true,
 	[DELIVERY_OVER] = true},
-    [DELIVERY_AHEAD] = {[DELIVERY_WAITING] = true,
-	[DELIVERY_RUNNING] = true},
     [DELIVERY_ASKING] = {[DELIVERY_CLEARED] = true,
 	[DELIVERY_TAKING] = true,
 	[DELIVERY_RECORDING] = true,
 	[DELIVERY_OVER] = true},
-    [DELIVERY_CLEARED] = {[DELIVERY_RUNNING] = true,
+    [DELIVERY_CLEARED] = {[DELIVERY_AHEAD] = true,
+	[DELIVERY_RUNNING] = true,
 	[DELIVERY_TAKING] = true,
 	[DELIVERY_RECORDING] = true},
+    [DELIVERY_AHEAD] = {[DELIVERY_WAITING] = true,
+	[DELIVERY_CLEARED] = true,
+	[DELIVERY_RUNNING] = true},
     [DELIVERY_RUNNING] = {[DELIVERY_RECORDING] = true},
     [DELIVERY_TAKING] = {[DELIVERY_OVER] = true},
     [DELIVERY_RECORDING] = {[DELIVERY_OVER] = true},
@@ -42,9 +46,9 @@ static const bool may_follow[DELIVERY_STATE_COUNT][DELIVERY_STATE_COUNT] = {
 
 static const char *const state_names[DELIVERY_STATE_COUNT] = {
     [DELIVERY_WAITING] = "waiting",
-    [DELIVERY_AHEAD] = "ahead",
     [DELIVERY_ASKING] = "asking",
     [DELIVERY_CLEARED] = "cleared",
+    [DELIVERY_AHEAD] = "ahead",
     [DELIVERY_RUNNING] = "running",
     [DELIVERY_TAKING] = "taking",
     [DELIVERY_RECORDING] = "recording",
@@ -94,6 +98,13 @@ static struct delivery *copy_of(const struct job *read)
 	return d;
 }
 
+static void take_body(struct delivery *d, struct buf *from)
+{
+	d->body = *from;
+	buf_init(from, from->max);
+	d->job.body = buf_slice(&d->body);
+}
+
 /*~ 2. The message becomes a delivery: envelope_read() (lib/job/envelope.c) turns properties and
  * headers into a struct job, and the run id is minted. Next: dispatch.c, begin(). */
 struct delivery *delivery_new(struct source *source, struct source_tag tag, const struct message *m,
@@ -105,8 +116,13 @@ struct delivery *delivery_new(struct source *source, struct source_tag tag, cons
 	struct err err = {0};
 	struct job job;
 	int rc = envelope_read(&job, m, queue, now_wall_ms, &err);
+	bool large = m->body_buf && m->body.n >= DELIVERY_LARGE_BYTES;
 
+	if (large)
+		job.body = slice_of(NULL, 0);
 	d = copy_of(&job);
+	if (large)
+		take_body(d, m->body_buf);
 	list_init(&d->link);
 	d->source = source;
 	d->tag = tag;
@@ -130,8 +146,15 @@ void delivery_free(struct delivery *d)
 	list_del(&d->link);
 	buf_free(&d->end.result);
 	buf_free(&d->end.logs);
+	buf_free(&d->body);
 	free(d->fault);
 	free(d);
+}
+
+void delivery_drop_body(struct delivery *d)
+{
+	d->job.body = slice_of(NULL, 0);
+	buf_free(&d->body);
 }
 
 void delivery_rename(struct delivery *d, struct slice id)

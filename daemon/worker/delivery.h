@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One delivery, from its arrival until its source is told what became of it. What it says of its
- * job is copied once, into the same piece of memory. Nothing is done here: shelf.h has the steps,
- * dispatch.h decides, report.h tells the store.
+ * job is copied once, into the same piece of memory, but a large body is taken over in the buffer in which it arrived.
+ * Nothing is done here: shelf.h has the steps, dispatch.h decides, report.h tells the store.
  *
- *        .-> AHEAD ---------------v
- *     WAITING -------------------> RUNNING -> RECORDING -> OVER
- *        |--> ASKING --> CLEARED ----^           ^
- *        |      |           |                    |
- *        |------+-----------+--------------------'    buried, expired, released
- *        |------+-----------'---> TAKING -> OVER      the store's parcel now
- *        '------'---------------> OVER                dropped, handed back, forgotten
+ *        .--------------------.
+ *        |                    v
+ *     WAITING -> ASKING -> CLEARED -> AHEAD -> RUNNING -> RECORDING -> OVER
+ *        |          |         |                              ^
+ *        |----------+---------+------------------------------'  buried, expired, released
+ *        |----------+---------'---> TAKING -> OVER              the store's parcel now
+ *        '----------'-------------> OVER                        dropped, handed back, forgotten
  *
- * AHEAD goes back to WAITING when its handler ends before it was its turn.
+ * One that must ask is CLEARED by the verdict; any other goes from WAITING straight to AHEAD, or to
+ * RUNNING, which is where CLEARED may go as well. AHEAD goes back to where it came from when its
+ * handler ends before it was its turn.
  */
 #ifndef SKEP_WORKER_DELIVERY_H
 #define SKEP_WORKER_DELIVERY_H
@@ -27,10 +29,10 @@
 
 enum delivery_state {
 	DELIVERY_WAITING,   /* held; nobody was told of it */
-	DELIVERY_AHEAD,     /* its service has it, behind another run; the store was not told */
 	DELIVERY_ASKING,    /* CLAIM is sent, and the verdict decides */
-	DELIVERY_CLEARED,   /* verdict RUN: it is the next to start */
-	DELIVERY_RUNNING,   /* its handler runs */
+	DELIVERY_CLEARED,   /* verdict RUN: it starts when it is its turn */
+	DELIVERY_AHEAD,     /* its service has it, behind another run; it has not begun */
+	DELIVERY_RUNNING,   /* its handler runs, and the store was told so */
 	DELIVERY_TAKING,    /* TAKE is sent: TAKEN settles it */
 	DELIVERY_RECORDING, /* OUTCOME is sent: RECORDED settles it */
 	DELIVERY_OVER,
@@ -53,11 +55,13 @@ struct delivery {
 	bool taken;    /* TAKE is sent or to be sent; TAKEN lets go of the source */
 	unsigned owes;
 	int64_t arrived_ms; /* monotonic */
+	uint64_t order;     /* of arrival in this worker */
 
 	struct id run;
 	uint8_t verdict; /* enum verdict, of the claim; VERDICT_NONE for one that did not ask */
 	uint32_t attempt;
 	bool alone;
+	bool begun; /* from RUNNING on: whatever becomes of it, it counts */
 	struct job job;     /* borrows from the end of this object */
 	struct slice type;  /* the job's, or its queue's default */
 	char *fault;        /* why the message cannot be read; NULL: it can */
@@ -65,17 +69,21 @@ struct delivery {
 	struct run live;    /* while its handler has it */
 	struct run_end end; /* from RECORDING on; started_wall_ms from RUNNING on */
 	bool buried;        /* `end` is not the end of a run: no handler was started */
+	struct buf body; /* a large one */
 	char own_id[JOB_ID_BYTES + 1];
 	uint8_t bytes[];
 };
 
-/* Copies and reads a message. Never fails: an unreadable one has a `fault`. */
+/* Copies and reads a message, or takes a large body over. Never fails: an unreadable one has a `fault`. */
 struct delivery *delivery_new(struct source *source, struct source_tag tag, const struct message *m,
     int64_t now_wall_ms, int64_t now_ms);
 void delivery_free(struct delivery *d); /* unlinks */
 
 void delivery_set_state(struct delivery *d, enum delivery_state state);
 const char *delivery_state_name(enum delivery_state state);
+
+/* The run is done: nobody will need the body again. */
+void delivery_drop_body(struct delivery *d);
 
 /* The store gave the job an id. */
 void delivery_rename(struct delivery *d, struct slice id);

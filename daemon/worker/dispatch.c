@@ -11,6 +11,7 @@
 #include "daemon/worker/age.h"
 #include "daemon/worker/answers.h"
 #include "daemon/worker/handlers.h"
+#include "daemon/worker/next.h"
 #include "daemon/worker/report.h"
 #include "daemon/worker/shelf.h"
 #include "daemon/worker/show.h"
@@ -55,11 +56,10 @@ static void on_progress(void *arg, struct run *run UNUSED)
 /* From here on the run counts, whatever becomes of it. */
 static void begun(struct dispatch *x, struct delivery *d)
 {
-	if (d->state != DELIVERY_CLEARED) {
+	if (d->verdict == VERDICT_NONE)
 		d->attempt = 1;
-		if (x->store) /* a new one is told by HOLD */
-			report_claim(x->store, d, false);
-	}
+	if (x->store) /* a new one is told by HOLD */
+		report_claim(x->store, d, false);
 	shelf_running(&x->shelf, d);
 	x->alone = d->alone ? d : NULL;
 	x->c.slot->started++;
@@ -90,6 +90,8 @@ static void run_ended(struct dispatch *x, struct delivery *d, const struct run_e
 	d->ran = true;
 	d->end = *end;
 	d->end.started_wall_ms = started_wall_ms;
+	if (end->outcome == OUTCOME_DONE)
+		delivery_drop_body(d);
 	if (x->alone == d)
 		x->alone = NULL;
 	show_ended(x->c.slot, d);
@@ -108,7 +110,7 @@ static void on_ended(void *arg, struct run *run, struct run_end *end)
 	run_ended(x, delivery_of(run), end);
 }
 
-/* It never began. If the store was told of it all the same, its claim must be closed. */
+/* Its handler never heard of it. If the store was told that it began, that claim must be closed. */
 static void on_returned(void *arg, struct run *run)
 {
 	OBJ(struct dispatch, x, arg, DISPATCH_MAGIC);
@@ -121,7 +123,9 @@ static void on_returned(void *arg, struct run *run)
 		return;
 	}
 	shelf_back(&x->shelf, d);
-	if (x->stopping)
+	if (x->stopping && d->state == DELIVERY_CLEARED)
+		shelf_release(&x->shelf, d);
+	else if (x->stopping)
 		shelf_requeued(&x->shelf, d);
 }
 
@@ -132,7 +136,8 @@ static void run(struct dispatch *x, struct delivery *d, bool ahead)
 	struct run_end end;
 
 	if (ahead) {
-		d->attempt = 1;
+		if (d->verdict == VERDICT_NONE)
+			d->attempt = 1;
 		shelf_ahead(&x->shelf, d);
 	} else {
 		begun(x, d);
@@ -162,16 +167,15 @@ static void go(struct dispatch *x, struct delivery *d, bool ahead)
 		run(x, d, ahead);
 }
 
-/*~ 3. Its turn has come. A first delivery is claimed and started in one go; a redelivery, or a
- * copy that came out of a parcel, sends its CLAIM and waits for the verdict. Next: the store's
- * side of it. */
+/*~ 3. Its turn has come. A first delivery is claimed and started in one go; one that must ask was
+ * asked for ahead of its turn, and the store has cleared it. Next: the store's side of it. */
 static void begin(struct dispatch *x, struct delivery *d, bool ahead)
 {
 	if (d->fault)
 		shelf_bury(&x->shelf, d, OUTCOME_DEAD, d->fault);
 	else if (!d->handler)
 		shelf_bury_unhandled(&x->shelf, d);
-	else if (d->state == DELIVERY_WAITING && delivery_must_ask(d))
+	else if (next_must_ask(d))
 		shelf_ask(&x->shelf, d);
 	else
 		go(x, d, ahead);
@@ -200,86 +204,35 @@ static bool send_owed(struct dispatch *x, struct delivery *d)
 	return true;
 }
 
-static void send_all(struct dispatch *x)
+/* True if something was sent. */
+static bool send_from(struct dispatch *x, struct list *list, bool *ret_outcomes)
 {
-	bool outcomes = false, any = false;
+	bool any = false;
 
-	list_each(struct delivery, d, &x->shelf.active, link) {
+	list_each(struct delivery, d, list, link) {
 		if (!d->owes || !x->store)
 			continue;
 		any = true;
-		outcomes = outcomes || (d->owes & OWES_OUTCOME);
+		*ret_outcomes = *ret_outcomes || (d->owes & OWES_OUTCOME);
 		if (!send_owed(x, d))
 			break;
 	}
+	return any;
+}
+
+static void send_all(struct dispatch *x)
+{
+	bool outcomes = false;
+	bool any = send_from(x, &x->shelf.active, &outcomes);
+
+	any = send_from(x, &x->shelf.asked, &outcomes) || any;
 	if (any && x->store)
 		peer_flush(x->store);
 	if (outcomes)
 		FAULT(worker_outcome_sent);
 }
 
-/* --- the next one ----------------------------------------------------------------------------- */
-
-static enum run_room room_for(const struct dispatch *x, const struct delivery *d)
-{
-	if (d->fault || !d->handler)
-		return RUN_ROOM_NOW; /* it is buried at once */
-	return handlers_room(x->handlers, d->handler);
-}
-
-/* A cleared one goes first, and what is asked for or cleared lets nothing overtake it, unless its
- * handler can run nothing at all for now. */
-static struct delivery *next_cleared(const struct dispatch *x, bool *ret_wait)
-{
-	const uint32_t *n = x->shelf.n;
-
-	*ret_wait = n[DELIVERY_ASKING] > 0;
-	if (n[DELIVERY_CLEARED] == 0)
-		return NULL;
-	list_each(struct delivery, d, &x->shelf.active, link) {
-		enum run_room room;
-
-		if (d->state != DELIVERY_CLEARED)
-			continue;
-		room = room_for(x, d);
-		if (room == RUN_ROOM_PAUSED)
-			continue;
-		*ret_wait = true;
-		/* A job with a loss on record takes nobody else's outcome down with it. */
-		if (d->alone &&
-		    n[DELIVERY_RECORDING] + n[DELIVERY_RUNNING] + n[DELIVERY_AHEAD] > 0)
-			continue;
-		if (room == RUN_ROOM_NOW)
-			return d;
-	}
-	return NULL;
-}
-
-static struct delivery *next_of(struct dispatch *x, bool *ret_ahead)
-{
-	struct delivery *first = list_first(&x->shelf.waiting, struct delivery, link), *cleared;
-	bool wait;
-
-	*ret_ahead = false;
-	if (first && first->urgent)
-		return first;
-	if (x->alone)
-		return NULL;
-	cleared = next_cleared(x, &wait);
-	if (cleared || wait)
-		return cleared;
-	list_each(struct delivery, d, &x->shelf.waiting, link) {
-		enum run_room room = room_for(x, d);
-
-		if (room == RUN_ROOM_PAUSED)
-			continue;
-		*ret_ahead = room == RUN_ROOM_AHEAD;
-		if (room == RUN_ROOM_NONE || (*ret_ahead && delivery_must_ask(d)))
-			return NULL;
-		return d;
-	}
-	return NULL;
-}
+/* --- turns ------------------------------------------------------------------------------------ */
 
 /* A store that is slow to answer slows the starts. The broker's prefetch bounds what is
  * unanswered too, but not across its sessions. */
@@ -307,7 +260,7 @@ static void show_counts(struct dispatch *x)
 /* A worker that leaves does not wait for a verdict when nobody is there to give it. */
 static void stop_asking(struct dispatch *x)
 {
-	list_each(struct delivery, d, &x->shelf.active, link) {
+	list_each(struct delivery, d, &x->shelf.asked, link) {
 		if (d->state == DELIVERY_ASKING)
 			shelf_requeued(&x->shelf, d);
 	}
@@ -333,11 +286,13 @@ void dispatch_turn(struct dispatch *x)
 	if (x->stopping && !x->store)
 		stop_asking(x);
 	send_all(x);
-	while (may_start(x) && (d = next_of(x, &ahead))) {
+	while (may_start(x) && (d = next_to_start(&x->shelf, x->handlers, x->alone, &ahead))) {
 		begin(x, d, ahead);
 		if (d->owes)
 			send_all(x);
 	}
+	if (may_start(x) && next_ask_ahead(&x->shelf, x->handlers))
+		send_all(x);
 	if (x->store)
 		peer_flush(x->store); /* claims, before their jobs are heard of */
 	handlers_flush(x->handlers);
@@ -362,6 +317,7 @@ static int on_cancel(struct dispatch *x, struct frame *f)
 	d = shelf_find(&x->shelf, m.run);
 	if (!d)
 		return 0;
+	claim_ahead(x, d);
 	if (d->state == DELIVERY_RUNNING)
 		handlers_stop(x->handlers, &d->live, RUN_STOP_CANCEL, d->handler->kill_after);
 	else if (d->state == DELIVERY_CLEARED)
@@ -399,23 +355,34 @@ void dispatch_link(struct dispatch *x, struct peer *store)
 	x->age.linked = store != NULL;
 	list_each(struct delivery, d, &x->shelf.active, link)
 		report_again(d);
+	list_each(struct delivery, d, &x->shelf.asked, link)
+		report_again(d);
+}
+
+/* Counts what is held; tells the store of each, if there is one to tell. */
+static uint32_t hold(const struct list *list, struct peer *store)
+{
+	uint32_t n = 0;
+
+	list_each(const struct delivery, d, list, link) {
+		if (!delivery_is_held(d))
+			continue;
+		n++;
+		if (store)
+			report_hold(store, d);
+	}
+	return n;
 }
 
 uint32_t dispatch_held(const struct dispatch *x)
 {
-	uint32_t n = 0;
-
-	list_each(struct delivery, d, &x->shelf.active, link)
-		n += delivery_is_held(d);
-	return n;
+	return hold(&x->shelf.active, NULL) + hold(&x->shelf.asked, NULL);
 }
 
 void dispatch_hold(const struct dispatch *x, struct peer *store)
 {
-	list_each(struct delivery, d, &x->shelf.active, link) {
-		if (delivery_is_held(d))
-			report_hold(store, d);
-	}
+	hold(&x->shelf.active, store);
+	hold(&x->shelf.asked, store);
 }
 
 /* --- what the sources say --------------------------------------------------------------------- */
@@ -461,6 +428,11 @@ void dispatch_lost(struct dispatch *x, struct source *source)
 			continue;
 		d->settled = true;
 		claim_ahead(x, d); /* whoever is given it next must hear that it runs here */
+	}
+	list_each(struct delivery, d, &x->shelf.asked, link) {
+		if (d->source != source)
+			continue;
+		d->settled = true;
 		if (d->state == DELIVERY_CLEARED)
 			shelf_release(&x->shelf, d);
 	}
@@ -479,7 +451,7 @@ void dispatch_stop(struct dispatch *x, bool hurry, int64_t within_ms)
 {
 	x->stopping = true;
 	shelf_forget_waiting(&x->shelf, NULL, true);
-	list_each(struct delivery, d, &x->shelf.active, link) {
+	list_each(struct delivery, d, &x->shelf.asked, link) {
 		if (d->state == DELIVERY_CLEARED)
 			shelf_release(&x->shelf, d);
 	}

@@ -62,6 +62,12 @@ enum run_room handlers_room(const struct handlers *x, const struct conf_handler 
 	return is_serving(x) ? RUN_ROOM_NONE : RUN_ROOM_NOW;
 }
 
+/* A command's next one: its verdict comes while the last one runs. */
+unsigned handlers_clear_ahead(const struct handlers *x, const struct conf_handler *h)
+{
+	return h->service.n ? service_clear_ahead(service_of(x, h)) : 1;
+}
+
 int handlers_start(struct handlers *x, struct run *run, struct run_end *ret_end)
 {
 	int rc;

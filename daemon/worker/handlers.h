@@ -18,6 +18,9 @@ void handlers_free(struct handlers *x); /* kills what runs, tells nobody */
 
 enum run_room handlers_room(const struct handlers *x, const struct conf_handler *h);
 
+/* How many runs of the handler, beyond those that it has, are worth being cleared by the store. */
+unsigned handlers_clear_ahead(const struct handlers *x, const struct conf_handler *h);
+
 /* Begins, or sends ahead; its `ended` or `returned` follows, never from inside this call. Negative
  * when the program cannot be started: then nothing follows, and `ret_end` says what it came to. */
 int handlers_start(struct handlers *x, struct run *run, struct run_end *ret_end);

@@ -123,7 +123,8 @@ int report_hold(struct peer *store, const struct delivery *d)
 		.verdict = d->verdict,
 		.attempt = d->attempt,
 		.started_wall_ms = started != JOB_NOT_GIVEN ? started : clock_wall_ms(),
-		.nameless = d->nameless});
+		.nameless = d->nameless,
+		.begun = d->begun});
 }
 
 int report_owed(struct peer *store, struct delivery *d)

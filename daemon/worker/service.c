@@ -15,6 +15,8 @@
 
 #define AHEAD_MAX 16
 #define AHEAD_US 50000 /* of work that is sent ahead, as far as is known */
+#define CLEAR_MAX 256
+#define CLEAR_US 100000 /* of work that is cleared ahead: more than a commit takes */
 #define BACKLOG_BYTES (1u << 20) /* unsent: no further run until it is less */
 #define LINE_EXTRA_BYTES (1u << 20)
 #define REST_FIRST_MS 100
@@ -333,6 +335,15 @@ static unsigned depth(const struct service *s)
 	if (s->mean_us * AHEAD_MAX <= AHEAD_US)
 		return AHEAD_MAX;
 	return 1 + (unsigned)(AHEAD_US / s->mean_us);
+}
+
+unsigned service_clear_ahead(const struct service *s)
+{
+	int64_t n = s->useful && s->mean_us < CLEAR_US
+			? CLEAR_US / (s->mean_us + 1) * s->h->concurrency
+			: 0;
+
+	return (unsigned)(n < CLEAR_MAX ? n : CLEAR_MAX) + (unsigned)s->h->concurrency;
 }
 
 enum run_room service_room(const struct service *s)

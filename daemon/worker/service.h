@@ -33,6 +33,7 @@ struct service *service_new(struct loop *loop, struct reaper *reaper,
 void service_free(struct service *s); /* kills what runs, tells nobody */
 
 enum run_room service_room(const struct service *s);
+unsigned service_clear_ahead(const struct service *s); /* see handlers.h */
 bool service_is_busy(const struct service *s); /* has runs */
 bool service_is_gone(const struct service *s); /* there is no process */
 pid_t service_pid(const struct service *s);

@@ -7,12 +7,15 @@ void shelf_init(struct shelf *s)
 {
 	*s = (struct shelf){0};
 	list_init(&s->waiting);
+	list_init(&s->asked);
 	list_init(&s->active);
 }
 
 void shelf_free(struct shelf *s)
 {
 	list_each(struct delivery, d, &s->waiting, link)
+		delivery_free(d);
+	list_each(struct delivery, d, &s->asked, link)
 		delivery_free(d);
 	list_each(struct delivery, d, &s->active, link)
 		delivery_free(d);
@@ -21,7 +24,7 @@ void shelf_free(struct shelf *s)
 
 bool shelf_is_empty(const struct shelf *s)
 {
-	return list_empty(&s->waiting) && list_empty(&s->active);
+	return list_empty(&s->waiting) && list_empty(&s->asked) && list_empty(&s->active);
 }
 
 void shelf_add(struct shelf *s, struct delivery *d)
@@ -30,28 +33,59 @@ void shelf_add(struct shelf *s, struct delivery *d)
 		list_add_head(&s->waiting, &d->link);
 	else
 		list_add_tail(&s->waiting, &d->link);
+	d->order = ++s->arrived;
 	s->n[DELIVERY_WAITING]++;
 	s->changed = true;
 }
 
-struct delivery *shelf_find(struct shelf *s, struct id run)
+/* What the store answers first is, as a rule, what it was told first. */
+static struct delivery *find_in(struct list *list, struct id run)
 {
-	list_each(struct delivery, d, &s->active, link) {
+	list_each(struct delivery, d, list, link) {
 		if (id_eq(d->run, run))
 			return d;
 	}
 	return NULL;
 }
 
+struct delivery *shelf_find(struct shelf *s, struct id run)
+{
+	struct delivery *d = find_in(&s->active, run);
+
+	return d ? d : find_in(&s->asked, run);
+}
+
+static struct list *list_of(struct shelf *s, enum delivery_state state)
+{
+	if (state == DELIVERY_WAITING)
+		return &s->waiting;
+	if (state == DELIVERY_ASKING || state == DELIVERY_CLEARED)
+		return &s->asked;
+	return &s->active;
+}
+
+/* Lists in order of arrival are entered at the end, save by what comes back. */
+static void enter(struct list *list, struct delivery *d)
+{
+	struct list *at = list->prev;
+
+	while (at != list && list_entry(at, struct delivery, link)->order > d->order)
+		at = at->prev;
+	list_add_head(at, &d->link);
+}
+
 /* The one place where a delivery on the shelf changes state: lists and counts follow. */
 static void set_state(struct shelf *s, struct delivery *d, enum delivery_state state)
 {
-	if (d->state == DELIVERY_WAITING || state == DELIVERY_WAITING)
+	struct list *from = list_of(s, d->state), *to = list_of(s, state);
+
+	if (from != to) {
 		list_del(&d->link);
-	if (d->state == DELIVERY_WAITING)
-		list_add_tail(&s->active, &d->link);
-	if (state == DELIVERY_WAITING)
-		list_add_head(&s->waiting, &d->link);
+		if (to == &s->active)
+			list_add_tail(to, &d->link);
+		else
+			enter(to, d);
+	}
 	s->n[d->state]--;
 	delivery_set_state(d, state);
 	s->n[state]++;
@@ -76,12 +110,13 @@ void shelf_ahead(struct shelf *s, struct delivery *d)
 
 void shelf_back(struct shelf *s, struct delivery *d)
 {
-	set_state(s, d, DELIVERY_WAITING);
+	set_state(s, d, d->verdict == VERDICT_RUN ? DELIVERY_CLEARED : DELIVERY_WAITING);
 }
 
 void shelf_running(struct shelf *s, struct delivery *d)
 {
 	set_state(s, d, DELIVERY_RUNNING);
+	d->begun = true;
 }
 
 void shelf_take(struct shelf *s, struct delivery *d, const char *reason)

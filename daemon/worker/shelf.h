@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The deliveries that a worker holds, and every step that one of them can take. `waiting` is in
- * order of arrival, and nobody was told of what is in it. `active` is what a handler or the store
- * was told of or is to be told of, until the store has answered. A step that the store must hear of is noted in `owes`
- * and sent by report_owed().
+ * The deliveries that a worker holds, and every step that one of them can take. `waiting` is what
+ * nobody was told of, `asked` what the store was asked for and has or has not cleared, both in
+ * order of arrival. `active` is what a handler or the store has, until the store has answered. A
+ * step that the store must hear of is noted in `owes` and sent by report_owed().
  */
 #ifndef SKEP_WORKER_SHELF_H
 #define SKEP_WORKER_SHELF_H
@@ -11,7 +11,8 @@
 #include "daemon/worker/delivery.h"
 
 struct shelf {
-	struct list waiting, active;
+	struct list waiting, asked, active;
+	uint64_t arrived; /* so many ever */
 	uint32_t n[DELIVERY_STATE_COUNT]; /* how many are in each state */
 	bool changed; /* since somebody last looked and cleared it */
 };
@@ -21,12 +22,12 @@ void shelf_free(struct shelf *s); /* frees all deliveries, tells nobody */
 bool shelf_is_empty(const struct shelf *s);
 
 void shelf_add(struct shelf *s, struct delivery *d); /* takes it; an urgent one goes first */
-struct delivery *shelf_find(struct shelf *s, struct id run); /* among the active ones */
+struct delivery *shelf_find(struct shelf *s, struct id run); /* among those asked for and active */
 
 void shelf_ask(struct shelf *s, struct delivery *d);
 void shelf_cleared(struct shelf *s, struct delivery *d);
 void shelf_ahead(struct shelf *s, struct delivery *d);
-void shelf_back(struct shelf *s, struct delivery *d); /* from ahead; it is the next to go */
+void shelf_back(struct shelf *s, struct delivery *d); /* from ahead to where it was */
 void shelf_running(struct shelf *s, struct delivery *d);
 void shelf_take(struct shelf *s, struct delivery *d, const char *reason); /* also while it runs */
 void shelf_record(struct shelf *s, struct delivery *d);                   /* d->end is filled in */

@@ -29,20 +29,24 @@ static int add_number(struct buf *out, const char *name, int64_t number)
 	return buf_addf(out, ",\"%s\":%lld", name, (long long)number);
 }
 
+/* A large body is encoded into the line itself: a line is the one copy of it here. */
 static int add_body(struct buf *out, struct slice body)
 {
-	auto_free char *encoded = NULL;
+	size_t n = base64_size(body.n);
+	uint8_t *room;
 	int rc;
 
 	if (json_utf8_valid(body)) {
 		rc = buf_adds(out, ",\"body\":");
 		return rc == 0 ? json_quote(body, out) : rc;
 	}
-	encoded = base64_encode(body);
 	rc = buf_adds(out, ",\"body_base64\":\"");
-	if (rc == 0)
-		rc = buf_adds(out, encoded);
-	return rc == 0 ? buf_adds(out, "\"") : rc;
+	room = rc == 0 ? buf_reserve(out, n) : NULL;
+	if (!room)
+		return -ENOBUFS;
+	base64_write(body, room);
+	buf_added(out, n);
+	return buf_adds(out, "\"");
 }
 
 /* Ends the line, or takes back what of it is there. */

@@ -83,6 +83,7 @@ static int take_header(struct content *c, const amqp_frame_t *frame, struct err 
 	c->body_bytes = frame->payload.properties.body_size;
 	c->oversize = c->body_bytes > c->max_body_bytes;
 	c->m.body = slice_of(NULL, 0);
+	c->m.body_buf = NULL;
 	c->wants = c->body_bytes ? CONTENT_BODY : CONTENT_NONE;
 	return c->wants == CONTENT_NONE;
 }
@@ -110,6 +111,7 @@ static int take_body(struct content *c, const amqp_frame_t *frame, struct err *e
 	if (buf_add(&c->body, part.p, part.n) < 0)
 		BUG("a body within its bound does not fit its buffer");
 	c->m.body = buf_slice(&c->body);
+	c->m.body_buf = &c->body;
 	return c->wants == CONTENT_NONE;
 }
 

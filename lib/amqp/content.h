@@ -2,7 +2,7 @@
 /*
  * Puts one message together from its frames: a method (basic.deliver or basic.return), a header, and as many
  * body frames as it takes. One per channel, its memory reused from message to message. A body in a
- * single frame, the usual case, is not copied.
+ * single frame, the usual case, is not copied; any other is put together in a buffer that its reader may take over.
  */
 #ifndef SKEP_AMQP_CONTENT_H
 #define SKEP_AMQP_CONTENT_H

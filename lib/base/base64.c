@@ -3,10 +3,8 @@
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-char *base64_encode(struct slice bytes)
+void base64_write(struct slice bytes, uint8_t *out)
 {
-	char *text = xmalloc((bytes.n + 2) / 3 * 4 + 1), *out = text;
-
 	for (size_t i = 0; i < bytes.n; i += 3) {
 		size_t left = bytes.n - i;
 		uint32_t v = (uint32_t)bytes.p[i] << 16;
@@ -15,12 +13,20 @@ char *base64_encode(struct slice bytes)
 			v |= (uint32_t)bytes.p[i + 1] << 8;
 		if (left > 2)
 			v |= bytes.p[i + 2];
-		*out++ = alphabet[v >> 18];
-		*out++ = alphabet[v >> 12 & 63];
-		*out++ = left > 1 ? alphabet[v >> 6 & 63] : '=';
-		*out++ = left > 2 ? alphabet[v & 63] : '=';
+		*out++ = (uint8_t)alphabet[v >> 18];
+		*out++ = (uint8_t)alphabet[v >> 12 & 63];
+		*out++ = left > 1 ? (uint8_t)alphabet[v >> 6 & 63] : '=';
+		*out++ = left > 2 ? (uint8_t)alphabet[v & 63] : '=';
 	}
-	*out = '\0';
+}
+
+char *base64_encode(struct slice bytes)
+{
+	size_t n = base64_size(bytes.n);
+	char *text = xmalloc(n + 1);
+
+	base64_write(bytes, (uint8_t *)text);
+	text[n] = '\0';
 	return text;
 }
 

@@ -6,6 +6,15 @@
 
 #include "lib/base/base.h"
 
+/* The length of the text for so many bytes. */
+static inline size_t base64_size(size_t bytes)
+{
+	return (bytes + 2) / 3 * 4;
+}
+
+/* Writes base64_size(bytes.n) characters, no NUL. */
+void base64_write(struct slice bytes, uint8_t *out);
+
 /* A fresh C string. */
 char *base64_encode(struct slice bytes);
 

@@ -7,12 +7,16 @@
  *
  * A commit is durable when it returns: WAL with synchronous FULL syncs the log at every commit. The
  * log is copied into the database every wal_autocheckpoint pages: more pages make rarer and longer
- * pauses, fewer pages write the same database page more often.
+ * pauses, fewer pages write the same database page more often. It begins again from its start only when no reader looks
+ * into it at that moment, so under a steady load of large bodies, with somebody always reading, it would grow without
+ * end: above DB_LOG_PAGES the writer waits a little for the readers to leave, and where one stays, not again before the
+ * log has doubled.
  */
 #include "lib/db/db.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -25,12 +29,17 @@
 #define DB_BUSY_MS                                                                                 \
 	5000 /* SQLite's own locks: while a log is recovered, or somebody looks with sqlite3(1) */
 
+#define DB_CHECKPOINT_PAGES 1000
+#define DB_LOG_PAGES 8192 /* of 4 KiB */
+#define DB_LOG_WAIT_MS 50
+
 extern const char schema_sql[];
 
 struct db {
 	sqlite3 *sqlite;
 	struct db_stmt *stmts; /* all that were prepared */
 	int lock;
+	int patience_pages; /* of the log, before readers are waited for */
 };
 
 struct db_stmt {
@@ -175,18 +184,38 @@ static int migrate(struct db *db, struct err *err)
 	return err_prefix(err, "cannot bring the database to schema %d: ", version);
 }
 
+/* After each commit. What a checkpoint cannot do now, the next one does. */
+static int on_log(void *arg, sqlite3 *sqlite, const char *name, int pages)
+{
+	struct db *db = arg;
+	int rc;
+
+	if (pages < DB_CHECKPOINT_PAGES)
+		return SQLITE_OK;
+	if (pages < db->patience_pages) {
+		sqlite3_wal_checkpoint_v2(sqlite, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+		return SQLITE_OK;
+	}
+	sqlite3_busy_timeout(sqlite, DB_LOG_WAIT_MS);
+	rc = sqlite3_wal_checkpoint_v2(sqlite, name, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+	sqlite3_busy_timeout(sqlite, DB_BUSY_MS);
+	db->patience_pages = rc == SQLITE_OK ? DB_LOG_PAGES : pages > INT_MAX / 2 ? INT_MAX : 2 * pages;
+	return SQLITE_OK;
+}
+
 static int open_writer(struct db *db, struct err *err)
 {
 	static const char pragmas[] =
 	    "PRAGMA journal_mode = WAL;"
 	    "PRAGMA synchronous = FULL;"
-	    "PRAGMA wal_autocheckpoint = 1000;"
 	    "PRAGMA journal_size_limit = 16777216;" /* a log grown by large bodies shrinks again */
 	    "PRAGMA cache_size = -2000;"
 	    "PRAGMA temp_store = MEMORY;"
 	    "PRAGMA foreign_keys = OFF;";
 	int rc = db_exec(db, pragmas, err);
 
+	db->patience_pages = DB_LOG_PAGES;
+	sqlite3_wal_hook(db->sqlite, on_log, db);
 	return rc < 0 ? rc : migrate(db, err);
 }
 

@@ -107,16 +107,19 @@ static void put_blob(struct frame_writer *w, struct slice v)
 	if (w->rc < 0)
 		return;
 	fd = v.n <= FRAME_BLOB_MAX_BYTES ? memfd_of(v) : -EMSGSIZE;
-	if (fd < 0)
+	if (fd < 0) {
 		w->rc = fd;
-	else
-		w->fds[w->nfds++] = fd;
+		return;
+	}
+	w->fds[w->nfds++] = fd;
+	w->blob_bytes += v.n;
 }
 
 static void writer_begin(struct frame_writer *w, enum message_type type)
 {
 	w->start = buf_size(w->out);
 	w->nfds = 0;
+	w->blob_bytes = 0;
 	w->rc = 0;
 	put_u32(w, 0);
 	put_u16(w, (uint16_t)type);

@@ -15,7 +15,7 @@
 #include "lib/base/err.h"
 #include "lib/base/id.h"
 
-#define IPC_PROTOCOL 1
+#define IPC_PROTOCOL 2
 #define FRAME_HEADER_BYTES 8
 #define FRAME_MAX_BYTES 65536
 #define FRAME_INLINE_BYTES 8192
@@ -87,6 +87,7 @@ struct frame_writer {
 	size_t start;
 	int fds[FRAME_FDS_MAX];
 	size_t nfds;
+	size_t blob_bytes; /* in those descriptors */
 	int rc;
 };
 

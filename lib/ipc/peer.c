@@ -8,9 +8,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define PEER_MAGIC 0x70656572u
+#define PEER_CROWDED_MS 10
 #define PEER_CALM_BYTES (64u << 10) /* kept of a buffer that has grown */
 
 struct fd_queue {
@@ -30,8 +33,10 @@ struct peer {
 	void *arg;
 	struct loop_io io;
 	struct loop_timer resume; /* next turn: dispatches what a pause left behind, tells of a failure */
+	struct loop_timer crowded; /* writes again, see write_out() */
 	struct buf in, out;
 	struct fd_queue *fds_in, *fds_out; /* made when first needed */
+	size_t blob_bytes;                 /* in memfds, sent since all was last seen to be read */
 	uint64_t written;                  /* bytes of the stream written so far */
 	struct list dirty;
 	bool paused, busy, dead;
@@ -129,6 +134,7 @@ static void peer_shut(struct peer *p)
 	p->dead = true;
 	loop_io_stop(&p->io);
 	loop_timer_stop(&p->resume);
+	loop_timer_stop(&p->crowded);
 	list_del(&p->dirty);
 	close(p->fd);
 	p->fd = -1;
@@ -229,6 +235,13 @@ static ssize_t write_chunk(struct peer *p)
 	return n;
 }
 
+static void watch(struct peer *p)
+{
+	bool writes = buf_size(&p->out) && !loop_timer_active(&p->crowded);
+
+	loop_io_set(&p->io, (p->paused ? 0u : LOOP_READ) | (writes ? (unsigned)LOOP_WRITE : 0u));
+}
+
 /* A peer that is gone is noticed by the reader, after its last frames are read. */
 static void drop_output(struct peer *p)
 {
@@ -238,14 +251,24 @@ static void drop_output(struct peer *p)
 	loop_again(p->hub->loop);
 }
 
+/* unix(7): a user may have no more descriptors on their way in sockets, in all, than RLIMIT_NOFILE; readers of other
+ * sockets make room again, and nobody tells. */
+static void wait_in_crowd(struct peer *p)
+{
+	loop_timer_set(&p->crowded, PEER_CROWDED_MS);
+}
+
 static bool write_out(struct peer *p)
 {
+	loop_timer_stop(&p->crowded);
 	while (!p->dead && buf_size(&p->out)) {
 		ssize_t n = write_chunk(p);
 
 		if (n == -EINTR)
 			continue;
-		if (n == -EAGAIN)
+		if (n == -ETOOMANYREFS)
+			wait_in_crowd(p);
+		if (n == -EAGAIN || n == -ETOOMANYREFS)
 			break;
 		if (n < 0) {
 			drop_output(p);
@@ -255,8 +278,7 @@ static bool write_out(struct peer *p)
 	if (p->dead)
 		return false;
 	buf_trim(&p->out, PEER_CALM_BYTES);
-	loop_io_set(&p->io,
-	    (p->paused ? 0u : LOOP_READ) | (buf_size(&p->out) ? (unsigned)LOOP_WRITE : 0u));
+	watch(p);
 	return buf_size(&p->out) == 0;
 }
 
@@ -278,6 +300,7 @@ static int peer_sent(struct peer *p, struct frame_writer *w, int rc)
 		if (fd_queue_add(&p->fds_out, p->written + w->start, w->fds[i]) < 0)
 			BUG("more than %d descriptors wait for peer %d", PEER_FDS_MAX, (int)p->pid);
 	}
+	p->blob_bytes += w->blob_bytes;
 	peer_mark(p);
 	return 0;
 }
@@ -416,6 +439,13 @@ static void on_io(struct loop_io *io, unsigned events)
 	peer_leave(p);
 }
 
+static void on_crowded(struct loop_timer *t)
+{
+	OBJ(struct peer, p, t->arg, PEER_MAGIC);
+
+	peer_mark(p);
+}
+
 static void on_resume(struct loop_timer *t)
 {
 	OBJ(struct peer, p, t->arg, PEER_MAGIC);
@@ -441,16 +471,27 @@ void peer_pause(struct peer *p, bool paused)
 	if (p->dead || p->paused == paused)
 		return;
 	p->paused = paused;
-	loop_io_set(&p->io,
-	    (paused ? 0u : LOOP_READ) | (buf_size(&p->out) ? (unsigned)LOOP_WRITE : 0u));
+	watch(p);
 	if (!paused && buf_size(&p->in))
 		loop_timer_set(&p->resume, 0);
 }
 
-bool peer_has_room(const struct peer *p)
+/* A stream socket counts what was sent and not yet read by the other side. */
+static bool all_is_read(const struct peer *p)
 {
-	return !p->dead && buf_size(&p->out) < PEER_OUT_HIGH_BYTES &&
-	       (!p->fds_out || p->fds_out->n < PEER_FDS_MAX / 2);
+	int unread = 0;
+
+	return buf_size(&p->out) == 0 && ioctl(p->fd, SIOCOUTQ, &unread) == 0 && unread == 0;
+}
+
+bool peer_has_room(struct peer *p)
+{
+	if (p->dead || buf_size(&p->out) >= PEER_OUT_HIGH_BYTES ||
+	    (p->fds_out && p->fds_out->n >= PEER_FDS_MAX / 2))
+		return false;
+	if (p->blob_bytes >= PEER_BLOBS_HIGH_BYTES && all_is_read(p))
+		p->blob_bytes = 0;
+	return p->blob_bytes < PEER_BLOBS_HIGH_BYTES;
 }
 
 pid_t peer_pid(const struct peer *p)
@@ -481,6 +522,7 @@ struct peer *peer_new(struct peer_hub *hub, int fd, const struct peer_ops *ops, 
 	buf_init(&p->out, PEER_OUT_MAX_BYTES);
 	list_init(&p->dirty);
 	loop_timer_init(&p->resume, hub->loop, on_resume, p);
+	loop_timer_init(&p->crowded, hub->loop, on_crowded, p);
 	loop_io_init(&p->io, hub->loop, fd, on_io, p);
 	loop_io_set(&p->io, LOOP_READ);
 	return p;

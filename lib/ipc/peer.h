@@ -6,7 +6,9 @@
  * the hub.
  *
  * Bounds: a peer reads at most PEER_TURN_BYTES a turn; a peer with more than PEER_OUT_MAX_BYTES waiting
- * to be written is closed, since it does not read. Whoever produces asks peer_has_room() first.
+ * to be written is closed, since it does not read. Whoever produces asks peer_has_room() first, which also bounds
+ * the memory of large blobs: a memfd is there from when it is sent until the other side has read its frame, and a
+ * socket alone would hold some hundred of them.
  */
 #ifndef SKEP_IPC_PEER_H
 #define SKEP_IPC_PEER_H
@@ -19,6 +21,7 @@
 #define PEER_TURN_BYTES (256u << 10)
 #define PEER_OUT_HIGH_BYTES (1u << 20)
 #define PEER_OUT_MAX_BYTES (16u << 20)
+#define PEER_BLOBS_HIGH_BYTES (16u << 20) /* in memfds that the other side has not read */
 #define PEER_FDS_MAX 512 /* descriptors waiting in either direction */
 
 struct peer;
@@ -50,7 +53,10 @@ bool peer_flush(struct peer *peer);
 void peer_drain(struct peer *peer);
 
 void peer_pause(struct peer *peer, bool paused); /* stops or resumes reading */
-bool peer_has_room(const struct peer *peer);     /* below PEER_OUT_HIGH_BYTES */
+
+/* Below PEER_OUT_HIGH_BYTES and PEER_BLOBS_HIGH_BYTES. Nothing tells when the other side has read: whoever has more to
+ * send looks again after an answer, or a little later. */
+bool peer_has_room(struct peer *peer);
 pid_t peer_pid(const struct peer *peer);         /* SO_PEERCRED at connect; 0 if unknown */
 int peer_fd(const struct peer *peer);
 

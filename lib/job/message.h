@@ -6,7 +6,7 @@
 #ifndef SKEP_JOB_MESSAGE_H
 #define SKEP_JOB_MESSAGE_H
 
-#include "lib/base/base.h"
+#include "lib/base/buf.h"
 
 #define MESSAGE_HEADERS_MAX 64 /* further headers stay in raw_headers, unread */
 
@@ -39,6 +39,9 @@ struct message {
 	size_t nheaders;
 	struct slice raw_headers; /* the whole table as AMQP encodes it, its u32 length first */
 	struct slice body;
+	/* The buffer that `body` lies in, or NULL. Who wants to keep a large body takes this over and leaves an
+	 * initialized buffer behind, rather than copy it. */
+	struct buf *body_buf;
 };
 
 #endif

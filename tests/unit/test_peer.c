@@ -8,7 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "lib/ipc/peer.h"
 
@@ -341,6 +344,91 @@ static void test_who_does_not_read_is_closed_later(void **state)
 	assert_int_equal(open_fds(), before);
 }
 
+/* The kernel would hold some hundred memfds on their way, of any size. */
+static void test_large_blobs_have_room_only_when_they_are_read(void **state)
+{
+	size_t before = open_fds(), sent = 0;
+	struct test *t = connected();
+	struct slice large = slice_of(pattern, BIG_BYTES);
+
+	(void)state;
+	peer_pause(t->b.peer, true);
+	for (; sent < 100 && peer_has_room(t->a.peer); sent++)
+		assert_int_equal(peer_send_parcel(t->a.peer,
+				     &(struct msg_parcel){.parcel = sent, .body = large}), 0);
+	assert_int_equal(sent, (PEER_BLOBS_HIGH_BYTES + BIG_BYTES - 1) / BIG_BYTES);
+	assert_true(peer_flush(t->a.peer));
+	assert_false(peer_has_room(t->a.peer)); /* it is all in the socket */
+	t->b.stop_at = sent;
+	peer_pause(t->b.peer, false);
+	loop_run(t->loop);
+	assert_int_equal(t->b.parcels, sent);
+	assert_true(peer_has_room(t->a.peer));
+	closed(t);
+	assert_int_equal(open_fds(), before);
+}
+
+#define CROWD_FILES 64
+
+static void set_files(rlim_t most)
+{
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = most;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* Another socket of this user is full of descriptors: frames that bring some wait, and are not lost. */
+static void crowd(void)
+{
+	struct rlimit before;
+	struct test *t = connected();
+	int other[2], n = 0;
+	struct peer *filler;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, other), 0);
+	filler = peer_new(t->hub, other[0], &ops, &t->a);
+	set_files(CROWD_FILES);
+	for (bool out = true; out && n < 2 * CROWD_FILES; n++) {
+		assert_int_equal(send_parcel(filler, 9), 0);
+		out = peer_flush(filler);
+	}
+	assert_in_range(n, CROWD_FILES / 2, CROWD_FILES + 2); /* or the kernel has no such limit */
+	for (uint64_t i = 0; i < 20; i++)
+		assert_int_equal(send_parcel(t->a.peer, i), 0);
+	assert_false(peer_flush(t->a.peer));
+	set_files(before.rlim_cur);
+	t->b.stop_at = 20;
+	loop_run(t->loop);
+	assert_int_equal(t->b.parcels, 20);
+	assert_int_equal(t->b.wrong, 0);
+	peer_free(filler);
+	close(other[1]);
+	closed(t);
+}
+
+static void test_descriptors_of_a_crowded_user_wait(void **state)
+{
+	int status;
+	pid_t child;
+
+	(void)state;
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		/* The limit does not hold for root. A user that nobody else is, so that nothing but this is counted. */
+		if (geteuid() == 0 && (setgid(64123) < 0 || setuid(64123) < 0))
+			_exit(2);
+		crowd();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void test_freeing_inside_callbacks(void **state)
 {
 	struct test *t = connected();
@@ -544,6 +632,8 @@ int main(void)
 	    cmocka_unit_test(test_a_drain_reads_to_the_end_before_closed),
 	    cmocka_unit_test(test_the_end_comes_after_the_last_frame),
 	    cmocka_unit_test(test_who_does_not_read_is_closed_later),
+	    cmocka_unit_test(test_large_blobs_have_room_only_when_they_are_read),
+	    cmocka_unit_test(test_descriptors_of_a_crowded_user_wait),
 	    cmocka_unit_test(test_freeing_inside_callbacks),
 	    cmocka_unit_test(test_a_breach_closes),
 	    cmocka_unit_test(test_byte_by_byte),

@@ -61,6 +61,26 @@ static void test_round_robin_with_a_window_each(void **state)
 	    deals_run(&b->l, 1000, b->now, b->now, count_parcel, &d), LANE_WINDOW * 2 + 20);
 }
 
+static int count_one(void *arg, const struct parcel_row *parcel, struct slice envelope, struct slice body)
+{
+	count_parcel(arg, parcel, envelope, body);
+	return 1;
+}
+
+static void test_no_more_than_the_courier_has_room_for(void **state)
+{
+	struct books *b = *state;
+	struct dealt_to d = {0};
+
+	submit_many(b, "a", 3);
+	submit_many(b, "b", 3);
+	assert_int_equal(deals_run(&b->l, 48, b->now, b->now, count_one, &d), 1);
+	assert_int_equal(b->l.lanes.leases.n, 1);
+	assert_int_equal(deals_run(&b->l, 48, b->now, b->now, count_one, &d), 1);
+	assert_int_equal(d.n[0] + d.n[1], 2);
+	assert_int_equal(d.n[0], 1); /* by turns all the same */
+}
+
 static void test_priority_then_order(void **state)
 {
 	struct books *b = *state;
@@ -372,6 +392,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    BOOKS_TEST(test_round_robin_with_a_window_each),
+	    BOOKS_TEST(test_no_more_than_the_courier_has_room_for),
 	    BOOKS_TEST(test_priority_then_order),
 	    BOOKS_TEST(test_confirmed),
 	    BOOKS_TEST(test_late_confirm_does_not_clear_the_retry),

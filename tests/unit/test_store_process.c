@@ -592,6 +592,7 @@ static void test_a_loss_takes_both(void **state)
 	(void)state;
 	send_claim(worker, 1, "a", CLAIM_ASKS);
 	assert_int_equal(verdict(worker).verdict, VERDICT_RUN);
+	send_claim(worker, 1, "a", 0);
 	hang_up(worker);
 	send_claim(other, 2, "a", CLAIM_ASKS | CLAIM_REDELIVERED);
 	assert_int_equal(verdict(other).verdict, VERDICT_TAKE); /* it may be alive */
@@ -868,6 +869,7 @@ static void test_stop_judges_who_was_buried(void **state)
 	(void)state;
 	send_claim(worker, 1, "a", CLAIM_ASKS);
 	verdict(worker);
+	send_claim(worker, 1, "a", 0);
 	hang_up(worker);
 	kill(rig->store, SIGSTOP);
 	bury(worker, true);
@@ -895,6 +897,8 @@ static void test_suspects_start_one_after_the_other(void **state)
 	verdict(worker);
 	send_claim(worker, 2, "bystander", CLAIM_ASKS);
 	verdict(worker);
+	send_claim(worker, 1, "killer", 0);
+	send_claim(worker, 2, "bystander", 0);
 	hang_up(worker);
 	bury(worker, false);
 	one = join(rig, ROLE_WORKER); /* named after the burial was */

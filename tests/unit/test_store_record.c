@@ -311,6 +311,7 @@ static void test_three_losses_and_it_is_buried(void **state)
 
 	for (unsigned i = 1; i <= 3; i++) {
 		assert_int_equal(asked(b, i, "a", 0).verdict, VERDICT_RUN);
+		started(b, i, "a");
 		lost(b, i);
 	}
 	assert_int_equal(job_state(b, "a"), JOB_QUEUED); /* its body is in the broker */
@@ -332,6 +333,7 @@ static void test_three_losses_of_a_taken_job(void **state)
 	for (unsigned i = 1; i <= 3; i++) {
 		assert_int_equal(
 		    asked(b, i, "a", i > 1 ? parcel_id(b, "a") : 0).verdict, VERDICT_RUN);
+		started(b, i, "a");
 		take(b, i, "a", true);
 		assert_int_equal(parcel_state(b, "a"), PARCEL_HELD);
 		lost(b, i);
@@ -368,9 +370,23 @@ static void test_told_to_go_is_released_not_lost(void **state)
 	struct books *b = *state;
 
 	asked(b, 1, "a", 0);
+	started(b, 1, "a");
 	record_gone(&b->l, claims_find(&b->l.claims, run_id(1)), true, b->now);
 	assert_int_equal(job_row(b, "a").losses, 0);
 	assert_number(b, "SELECT outcome FROM run", OUTCOME_RELEASED);
+}
+
+static void test_cleared_and_not_begun_is_no_loss(void **state)
+{
+	struct books *b = *state;
+
+	asked(b, 1, "a", 0);
+	lost(b, 1);
+	assert_int_equal(job_row(b, "a").losses, 0);
+	assert_int_equal(job_state(b, "a"), JOB_QUEUED);
+	assert_number(b, "SELECT count(*) FROM run", 0);
+	assert_number(b, "SELECT count(*) FROM claim", 0);
+	assert_false(asked(b, 2, "a", 0).alone);
 }
 
 /* The verdict was committed and the store died before it was sent: the run asks again under the
@@ -426,9 +442,11 @@ static void test_suspects_start_one_after_the_other(void **state)
 
 	asked(b, 1, "killer", 0);
 	asked(b, 2, "bystander", 0);
+	books_reopen(b); /* whether they had begun nobody can tell */
 	lost(b, 1);
 	lost(b, 2);
 	assert_int_equal(asked(b, 3, "killer", 0).verdict, VERDICT_RUN);
+	started(b, 3, "killer");
 	assert_int_equal(asked(b, 4, "bystander", 0).verdict, VERDICT_NONE);
 	assert_int_equal(
 	    asked(b, 3, "killer", 0).verdict, VERDICT_RUN); /* it does not wait for itself */
@@ -631,6 +649,7 @@ int main(void)
 	    BOOKS_TEST(test_three_losses_of_a_taken_job),
 	    BOOKS_TEST(test_a_durable_claim_outlives_the_store),
 	    BOOKS_TEST(test_told_to_go_is_released_not_lost),
+	    BOOKS_TEST(test_cleared_and_not_begun_is_no_loss),
 	    BOOKS_TEST(test_a_loss_is_taken_back_when_the_run_asks),
 	    BOOKS_TEST(test_a_loss_is_taken_back_when_the_outcome_comes),
 	    BOOKS_TEST(test_a_loss_leaves_the_retry_of_another_run),

@@ -69,6 +69,43 @@ static void test_copies(void **state UNUSED)
 	delivery_free(d);
 }
 
+/* A body that was put together in a buffer of its own stays in it. */
+static void test_takes_a_large_body_over(void **state UNUSED)
+{
+	static uint8_t bytes[1 << 20];
+	struct message m = message_of("id-1", NULL);
+	const uint8_t *where;
+	struct delivery *d;
+	struct buf from;
+
+	buf_init(&from, sizeof bytes);
+	bytes[77] = 'x';
+	buf_add(&from, bytes, sizeof bytes);
+	m.body = buf_slice(&from);
+	m.body_buf = &from;
+	where = m.body.p;
+	d = deliver(&m);
+	assert_ptr_equal(d->job.body.p, where);
+	assert_int_equal(d->job.body.n, sizeof bytes);
+	assert_int_equal(d->job.body.p[77], 'x');
+	assert_true(slice_is(d->job.id, "id-1"));
+	assert_int_equal(buf_size(&from), 0);
+	assert_int_equal(buf_add(&from, bytes, sizeof bytes), 0); /* with its bound */
+	delivery_drop_body(d);
+	assert_null(d->job.body.p);
+	delivery_free(d);
+	/* A small one is copied with the rest, and the buffer used again. */
+	buf_clear(&from);
+	buf_adds(&from, "small");
+	m.body = buf_slice(&from);
+	d = deliver(&m);
+	assert_ptr_not_equal(d->job.body.p, m.body.p);
+	assert_true(slice_is(d->job.body, "small"));
+	assert_int_equal(buf_size(&from), 5);
+	delivery_free(d);
+	buf_free(&from);
+}
+
 static void test_nameless(void **state UNUSED)
 {
 	struct message m = message_of(NULL, "x");
@@ -247,6 +284,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup(test_copies, setup),
+	    cmocka_unit_test_setup(test_takes_a_large_body_over, setup),
 	    cmocka_unit_test_setup(test_nameless, setup),
 	    cmocka_unit_test_setup(test_must_ask, setup),
 	    cmocka_unit_test_setup(test_fault, setup),

@@ -1,4 +1,4 @@
-/* links: daemon/worker/dispatch.c daemon/worker/answers.c daemon/worker/shelf.c daemon/worker/show.c daemon/worker/report.c daemon/worker/delivery.c daemon/worker/handlers.c daemon/worker/service.c daemon/worker/service_runs.c daemon/worker/talk.c daemon/worker/lines.c daemon/worker/chatter.c daemon/worker/launch.c daemon/worker/age.c daemon/worker/runner.c daemon/worker/capture.c daemon/worker/environment.c daemon/worker/oom.c daemon/worker/reap.c */
+/* links: daemon/worker/dispatch.c daemon/worker/answers.c daemon/worker/shelf.c daemon/worker/show.c daemon/worker/report.c daemon/worker/delivery.c daemon/worker/handlers.c daemon/worker/next.c daemon/worker/service.c daemon/worker/service_runs.c daemon/worker/talk.c daemon/worker/lines.c daemon/worker/chatter.c daemon/worker/launch.c daemon/worker/age.c daemon/worker/runner.c daemon/worker/capture.c daemon/worker/environment.c daemon/worker/oom.c daemon/worker/reap.c */
 /* SPDX-License-Identifier: MIT */
 /*
  * A worker without broker, supervisor and database: a source that writes down what it is told, a
@@ -338,6 +338,15 @@ static void expect_word(struct bench *b, const char *word)
 	assert_string_equal(expect(b, MSG_NONE)->word, word);
 }
 
+/* A run that was cleared says that it begins. */
+static void expect_begin(struct bench *b, const struct seen *claim)
+{
+	struct seen *s = expect(b, MSG_CLAIM);
+
+	assert_true(id_eq(s->run, claim->run));
+	assert_false(s->flags & CLAIM_ASKS);
+}
+
 static void say_verdict(struct bench *b, const struct seen *claim, struct msg_verdict m)
 {
 	m.run = claim->run;
@@ -561,6 +570,7 @@ static void test_asks_and_runs(void **state)
 	dispatch_turn(b->dispatch);
 	assert_int_equal(b->slot.started, 0); /* the other waits too */
 	say_verdict(b, claim, (struct msg_verdict){.verdict = VERDICT_RUN, .attempt = 4});
+	expect_begin(b, claim);
 	s = expect(b, MSG_OUTCOME);
 	assert_true(id_eq(s->run, claim->run));
 	assert_string_equal(s->text, "4");
@@ -644,12 +654,14 @@ static void test_alone(void **state)
 	deliver(b, "a", "exit 0");
 	deliver_again(b, "b", "exit 0");
 	expect(b, MSG_CLAIM);
+	claim = expect(b, MSG_CLAIM); /* asked for while the first runs */
+	assert_string_equal(claim->job, "b");
 	first = expect(b, MSG_OUTCOME);
-	claim = expect(b, MSG_CLAIM);
 	say_verdict(b, claim, (struct msg_verdict){.verdict = VERDICT_RUN, .attempt = 2, .alone = 1});
 	say_recorded(b, first);
 	expect_word(b, "ack 1"); /* before the start: two were open otherwise */
 	assert_int_equal(b->slot.started, 1);
+	expect_begin(b, claim);
 	assert_string_equal(expect(b, MSG_OUTCOME)->job, "b");
 }
 
@@ -708,6 +720,7 @@ static void test_aged_while_asking(void **state)
 	loop_timer_set(&later, 50);
 	turn(b);
 	say_verdict(b, claim, (struct msg_verdict){.verdict = VERDICT_RUN, .attempt = 2});
+	expect_begin(b, claim);
 	s = expect(b, MSG_TAKE);
 	assert_int_equal(s->running, 1);
 	say_taken(b, s);
@@ -783,6 +796,7 @@ static void test_asks_again(void **state)
 	again = expect(b, MSG_CLAIM);
 	assert_true(id_eq(first->run, again->run));
 	say_verdict(b, again, (struct msg_verdict){.verdict = VERDICT_RUN, .attempt = 2});
+	expect_begin(b, again);
 	expect(b, MSG_OUTCOME);
 	link_down(b);
 	link_up(b);

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: MIT
+"""(a) and (b): a queue that is full, emptied by a bare librabbitmq consumer and by a node of skep.
+
+Both are connected and idle, then stopped (SIGSTOP) while the queue is filled, then continued: what is measured is from
+there until the last message was acknowledged (raw), or its result can be read in the database (skep). Start-up
+is in neither. The order is raw, skep, raw, skep, so that what else the machine does meets both.
+"""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from measure import PYTHON, ROOT, TOOLS, Broker, Context, Meter, Skep, fill, median, node_pids, peak_rss_kib
+from measure import pss_kib, spread, wait_until
+
+TITLE = "jobs/s of a full queue, against a bare librabbitmq consumer"
+SERVICES = {"c": str(TOOLS / "noop"), "python": f"{PYTHON} {ROOT / 'bench' / 'noop.py'}"}
+LEAST_RATIO = 0.6
+POLL_SECONDS = 0.003
+OWN = ("worker", "store", "supervisor", "gateway", "courier")  # processes of skep's own
+SLOWER = {1: 10, 10: 3}  # by prefetch: so many times fewer messages
+
+
+@dataclass(frozen=True)
+class Case:
+    queue: str  # classic or quorum
+    prefetch: str  # a number, or auto
+    body: int  # bytes
+    service: str = ""  # c or python; none: the raw consumer
+    workers: int = 1
+
+    def name(self) -> str:
+        who = f"skep, {self.service} service, {self.workers} worker{'s'[: self.workers > 1]}" if self.service else "raw"
+        return f"{self.queue}, prefetch {self.prefetch}, {self.body} bytes: {who}"
+
+
+def cases_of(options: dict[str, str], quick: bool) -> list[Case]:
+    """Of each queue, prefetch and body the raw consumer comes first: what skep is held against."""
+    queues = options.get("queue", "classic quorum").split()
+    services = options.get("service", "c python").split()
+    body = int(options.get("body", "100"))
+    found = []
+    for queue in queues:
+        for prefetch in options.get("prefetch", "100").split():
+            found.append(Case(queue, prefetch, body))
+            for service in services:
+                for workers in map(int, options.get("workers", "1 2").split()):
+                    found.append(Case(queue, prefetch, body, service, workers))
+    if quick or {"prefetch", "service", "body", "workers"} & options.keys():
+        return found
+    more = [(queue, prefetch, body) for queue in queues for prefetch in ("1", "10", "50", "250")]
+    more += [(queue, "100", 1024) for queue in queues]
+    for what in more:
+        found += [Case(*what), Case(*what, "c")]
+    return found
+
+
+def messages_of(ctx: Context, case: Case) -> int:
+    return ctx.messages // SLOWER.get(int(case.prefetch), 1)
+
+
+def declare(broker: Broker, queue: str) -> None:
+    broker.declare("work", x_queue_type=queue)
+
+
+# --- the raw consumer ----------------------------------------------------------------------------------
+
+
+def run_raw(ctx: Context, case: Case) -> dict[str, Any]:
+    broker, count = ctx.broker(), messages_of(ctx, case)
+    declare(broker, case.queue)
+    command = [TOOLS / "raw", broker.url(), "work", case.prefetch, str(count)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as raw:
+        try:
+            broker.wait_consumers("work")
+            raw.send_signal(signal.SIGSTOP)
+            fill(broker, "work", count, case.body)
+            meter = Meter({"raw": [raw.pid], "broker": [ctx.beam()]})
+            meter.start()
+            raw.send_signal(signal.SIGCONT)
+            said = raw.stdout.readline().split()
+            cpu = meter.stop(count)
+            assert said[:1] == ["done"], f"the raw consumer ended with {raw.wait()}"
+            seconds = (int(said[1]) - meter.began_ns) / 1e9
+            pss = pss_kib(raw.pid)
+        finally:
+            raw.send_signal(signal.SIGCONT)
+            raw.stdin.close()
+    broker.delete("work")
+    broker.close()
+    return {"rate": count / seconds, "cpu_us": cpu, "pss_kib": {"raw": pss}}
+
+
+# --- skep ----------------------------------------------------------------------------------------------
+
+
+def make_node(ctx: Context, case: Case, broker: Broker) -> Skep:
+    node = ctx.node(broker)
+    node.consume("work", case.queue, workers=case.workers, prefetch=case.prefetch)
+    node.sections["handler noop"] = {"service": SERVICES[case.service], "warmup": "yes"}
+    return node
+
+
+def recorded(database: sqlite3.Connection) -> int:
+    """The results that are committed; a fresh node's jobs are numbered from 1."""
+    return database.execute("SELECT max(seq) FROM job").fetchone()[0] or 0
+
+
+def wait_recorded(node: Skep, count: int, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    with closing(sqlite3.connect(f"file:{node.dir}/state/skep.db?mode=ro", uri=True)) as database:
+        while recorded(database) < count:
+            assert time.monotonic() < deadline, f"{recorded(database)} of {count} recorded after {seconds} s"
+            time.sleep(POLL_SECONDS)
+
+
+def check_done(node: Skep, count: int) -> None:
+    with closing(sqlite3.connect(f"file:{node.dir}/state/skep.db?mode=ro", uri=True)) as database:
+        done = database.execute("SELECT count(*) FROM job WHERE state = 3 AND attempt = 1").fetchone()[0]
+    assert done == count, f"{done} of {count} jobs are done at their first attempt"
+
+
+def services_up(node: Skep, workers: int) -> bool:
+    return len(node_pids(node)["service"]) == workers
+
+
+def run_skep(ctx: Context, case: Case) -> dict[str, Any]:
+    broker, count = ctx.broker(), messages_of(ctx, case)
+    node = make_node(ctx, case, broker)
+    try:
+        node.start()
+        node.wait_consuming("work", case.workers)
+        wait_until(lambda: services_up(node, case.workers), "warm services")
+        for pid in node.workers():
+            os.kill(pid, signal.SIGSTOP)
+        fill(broker, "work", count, case.body)
+        pids = node_pids(node)
+        meter = Meter(pids | {"broker": [ctx.beam()]})
+        meter.start()
+        for pid in node.workers():
+            os.kill(pid, signal.SIGCONT)
+        wait_recorded(node, count)
+        seconds = (time.monotonic_ns() - meter.began_ns) / 1e9
+        cpu = meter.stop(count)
+        memory = {name: sum(map(pss_kib, listed)) for name, listed in pids.items()}
+        peak = {name: sum(map(peak_rss_kib, listed)) for name, listed in pids.items()}
+        check_done(node, count)
+    finally:
+        node.clean_up()
+    broker.delete("work")
+    broker.close()
+    shutil.rmtree(node.dir)
+    return {"rate": count / seconds, "cpu_us": cpu, "pss_kib": memory, "peak_rss_kib": peak}
+
+
+# --- the part ------------------------------------------------------------------------------------------
+
+
+def summary(case: Case, rounds: list[dict[str, Any]], raws: list[dict[str, Any]]) -> dict[str, Any]:
+    row: dict[str, Any] = {"case": case.name()} | asdict(case)
+    row["jobs_per_s"] = spread((r["rate"] for r in rounds), 0)
+    row["cpu_us_per_job"] = {n: spread((r["cpu_us"][n] for r in rounds), 2) for n in rounds[0]["cpu_us"]}
+    row["pss_kib"] = {n: median(r["pss_kib"][n] for r in rounds) for n in rounds[0]["pss_kib"]}
+    if not case.service:
+        return row
+    row["ratio"] = spread(r["rate"] / raw["rate"] for r, raw in zip(rounds, raws))
+    row["own_cpu_us_per_job"] = spread((sum(r["cpu_us"][n] for n in OWN) for r in rounds), 2)
+    row["peak_rss_kib"] = {n: max(r["peak_rss_kib"][n] for r in rounds) for n in rounds[0]["peak_rss_kib"]}
+    return row
+
+
+def missed(rows: list[dict[str, Any]]) -> list[str]:
+    """What is promised: of one worker with a service in C, at a prefetch of 100 and more."""
+    found = []
+    for row in rows:
+        if row["service"] != "c" or row["workers"] != 1 or int(row["prefetch"]) < 100:
+            continue
+        ratio, own = row["ratio"]["median"], row["own_cpu_us_per_job"]["median"]
+        broker = row["cpu_us_per_job"]["broker"]["median"]
+        if ratio < LEAST_RATIO:
+            found.append(f"{row['case']}: {ratio:.2f} of the raw consumer, {LEAST_RATIO} is promised")
+        if row["queue"] == "classic" and own > broker:
+            found.append(f"{row['case']}: {own:.1f} us of CPU a job, the broker takes {broker:.1f}")
+    return found
+
+
+def run(ctx: Context) -> dict[str, Any]:
+    cases = cases_of(ctx.options, ctx.quick)
+    seen: dict[Case, list[dict[str, Any]]] = {case: [] for case in cases}
+    for number in range(ctx.rounds):
+        for case in cases:
+            one = (run_skep if case.service else run_raw)(ctx, case)
+            seen[case].append(one)
+            ctx.say(f"round {number + 1}/{ctx.rounds}  {one['rate']:>7.0f}/s  {case.name()}")
+    rows = []
+    for case in cases:
+        raws = seen[Case(case.queue, case.prefetch, case.body)]
+        rows.append(summary(case, seen[case], raws))
+    return {"rows": rows, "missed": missed(rows)}
+
+
+def report(result: dict[str, Any]) -> list[str]:
+    names = ("broker", "raw", "worker", "store", "supervisor", "gateway", "courier", "service")
+    lines = [f"{'':<58}{'jobs/s':>8}{'ratio':>7}  CPU us/job: own" + "".join(f"{n:>11}" for n in names) + "  PSS MiB"]
+    for row in result["rows"]:
+        cpu = row["cpu_us_per_job"]
+        ratio = f"{row['ratio']['median']:.2f}" if row["service"] else "1"
+        own = f"{row['own_cpu_us_per_job']['median']:.1f}" if row["service"] else ""
+        listed = "".join(f"{cpu[n]['median']:>11.1f}" if n in cpu else f"{'':>11}" for n in names)
+        pss = sum(value for name, value in row["pss_kib"].items()) / 1024
+        lines.append(f"{row['case']:<58}{row['jobs_per_s']['median']:>8.0f}{ratio:>7}{own:>17}{listed}{pss:>9.1f}")
+    return lines + [f"MISSED: {text}" for text in result["missed"]]
