@@ -252,7 +252,7 @@ build/bench/%: build/obj/bench/%.o build/obj/bench/session.o
 	$(Q)$(CC) $(LDFLAGS_release) $(LDFLAGS) -o $@ $< $(EXTERN_$*)
 bench-programs: programs $(BENCH_PROGRAMS:%=build/bench/%)
 bench: bench-programs ##    speed against the broker's own: a table, bench/results/*.json, a picture
-	@$(PYTHON) bench/bench.py
+	@missed=0; $(PYTHON) bench/bench.py || missed=$$?; $(PYTHON) bench/picture.py && exit $$missed
 
 bench-idle: programs ##    memory and CPU of an idle node with four workers
 	@$(PYTHON) bench/idle.py
