@@ -20,10 +20,10 @@ lively="rabbitmq-server"
 case "${1-}" in
 "") ;;
 --bench)
-    # bench/peers: other job queues, and libgearman for a worker in C.
+    # bench/peers: other job queues.
     packages="$packages
 celery python3-sqlalchemy
-gearman-job-server libgearman-dev
+gearman-job-server
 beanstalkd
 gnuplot-nox
 "

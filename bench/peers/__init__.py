@@ -11,7 +11,7 @@ import importlib
 import os
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import handlers
@@ -58,7 +58,7 @@ def run_skep(ctx: Context, case: Case, jobs: int) -> dict[str, Any]:
         one = handlers.Case("/bin/true", case.workers, SKEP_QUEUE, SKEP_PREFETCH)
         return handlers.run_skep(ctx, one, jobs)
     warm = throughput.Case(SKEP_QUEUE, SKEP_PREFETCH, BODY_BYTES, "python", case.workers)
-    return throughput.run_skep(Context(ctx.rabbit, ctx.dir, ctx.rounds, jobs, ctx.quick), warm)
+    return throughput.run_skep(replace(ctx, messages=jobs), warm)
 
 
 def run_peer(ctx: Context, case: Case, jobs: int) -> dict[str, Any]:
