@@ -10,6 +10,7 @@ UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 MANDIR ?= $(PREFIX)/share/man
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
+LIBDIR ?= $(PREFIX)/lib
 PYTHON ?= /usr/bin/python3
 
 CC ?= gcc
@@ -19,9 +20,11 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes 
 COMMON := -std=gnu11 -D_GNU_SOURCE -I. -DSKEP_VERSION='"$(VERSION)"' -DSKEP_SYSCONFDIR='"$(SYSCONFDIR)"' \
 	-fno-optimize-strlen -g $(WARN) -MMD -MP
 HARDEN := -fstack-protector-strong -fPIE
+# One set of objects for the executables and libskep: with hidden visibility, -fPIC costs an executable nothing.
+SHARED := -fstack-protector-strong -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections
 LDHARDEN := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 
-CFLAGS_release := -O2 -D_FORTIFY_SOURCE=2 $(HARDEN)
+CFLAGS_release := -O2 -D_FORTIFY_SOURCE=2 $(SHARED)
 CFLAGS_fault := -O1 -DSKEP_FAULTS $(HARDEN)
 CFLAGS_asan := -O1 -DSKEP_FAULTS -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LDFLAGS_release := $(LDHARDEN)
@@ -42,13 +45,18 @@ EXTERN_skep := -lcurl -linih -lcjson -lm
 EXTERN_ALL := -lcmocka -lrabbitmq -lssl -lcrypto -lsqlite3 -lmicrohttpd -lcurl -linih -lev -lcjson -lm
 
 PROGRAMS := skepd $(ROLES:%=skep-%) skep
+# libskep: its number changes with its binary interface.
+SONAME := libskep.so.0
+LIBSKEP := libskep.so.$(VERSION)
+EXTERN_libskep := -pthread
+
 UNITS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 
-MANUALS := $(patsubst docs/man/%,build/man/%,$(patsubst %.in,%,$(wildcard docs/man/*.[158] docs/man/*.in)))
+MANUALS := $(patsubst docs/man/%,build/man/%,$(patsubst %.in,%,$(wildcard docs/man/*.[1358] docs/man/*.in)))
 
 .PHONY: all programs docs fault
 .DEFAULT_GOAL := all
-all: programs docs ##    every executable into build/bin; manual pages and a sample configuration
+all: programs libskep docs ##    every executable into build/bin, libskep; manual pages and a sample configuration
 programs: $(PROGRAMS:%=build/bin/%)
 docs: $(MANUALS) build/skep.conf build/completion/skep build/completion/skepd
 fault: $(PROGRAMS:%=build/fault/bin/%) ##    the executables with fault points, into build/fault/bin
@@ -97,7 +105,7 @@ Q :=
 endif
 
 # What is compiled into the objects beside the sources: a change rebuilds them.
-SETTINGS := $(VERSION) $(SYSCONFDIR) $(CC) $(CFLAGS) $(COMMON)
+SETTINGS := $(VERSION) $(SYSCONFDIR) $(CC) $(CFLAGS) $(COMMON) $(CFLAGS_release)
 build/settings: FORCE
 	@mkdir -p $(@D)
 	@echo '$(subst ','\'',$(SETTINGS))' | cmp -s - $@ || echo '$(subst ','\'',$(SETTINGS))' > $@
@@ -116,6 +124,41 @@ $(eval $(call SQL_RULE,build/asan))
 $(eval $(call VARIANT,release,build))
 $(eval $(call VARIANT,fault,build/fault))
 $(eval $(call VARIANT,asan,build/asan))
+
+# --- libskep ----------------------------------------------------------------------------------------
+# Each half becomes one object that holds what it needs of lib/ and shows nothing but its own interface: a
+# static service takes no name from its program and no library but libc.
+HALVES := handler
+ENTRIES_handler := skep_serve skep_done skep_fail skep_progress skep_log skep_job_id skep_job_type skep_job_queue \
+	skep_job_attempt skep_job_priority skep_job_content_type skep_job_content_encoding skep_job_correlation_id \
+	skep_job_app_id skep_job_traceparent skep_job_body skep_job_time_left_ms skep_job_cancelled
+
+# What only dropped code asked for is still listed as wanted, and would be linked.
+DROP_handler := -N 'cJSON_*'
+
+libskep: build/lib/libskep.a build/lib/$(LIBSKEP) build/skep.pc
+.PHONY: libskep
+
+build/lib/libskep-objects.a: $(patsubst %.c,build/obj/%.o,$(wildcard client/libskep/*.c) client/http.c client/socket.c)
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+build/obj/libskep-%.o: build/lib/libskep-objects.a Makefile $(LIBS:%=build/lib/lib%.a)
+	$(Q)ld -r --gc-sections $(foreach e,$(ENTRIES_$*),-u $(e)) -e $(firstword $(ENTRIES_$*)) -o $@.all --start-group $(filter %.a,$^) --end-group
+	$(Q)objcopy --localize-hidden $@.all && objcopy --strip-unneeded -w $(DROP_$*) $@.all $@ && rm $@.all
+
+build/lib/libskep.a: $(HALVES:%=build/obj/libskep-%.o)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+build/lib/$(LIBSKEP): $(HALVES:%=build/obj/libskep-%.o) client/libskep/libskep.map
+	$(Q)$(CC) -shared -Wl,-z,relro,-z,now -Wl,--as-needed -Wl,-soname,$(SONAME) \
+		-Wl,--version-script=client/libskep/libskep.map $(LDFLAGS) -o $@ $(filter %.o,$^) $(EXTERN_libskep)
+	$(Q)ln -sf $(@F) $(@D)/$(SONAME) && ln -sf $(SONAME) $(@D)/libskep.so
+
+build/skep.pc: packaging/skep.pc.in build/settings Makefile
+	@mkdir -p $(@D)
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+		-e 's|@LIBS@|$(EXTERN_libskep)|' $< > $@
 
 # Objects of roles that a unit test links, read from its first line.
 define UNIT_LINKS
@@ -209,7 +252,7 @@ build/bench/%: build/obj/bench/%.o build/obj/bench/session.o
 	$(Q)$(CC) $(LDFLAGS_release) $(LDFLAGS) -o $@ $< $(EXTERN_$*)
 bench-programs: programs $(BENCH_PROGRAMS:%=build/bench/%)
 bench: bench-programs ##    speed against the broker's own: a table, bench/results/*.json, a picture
-	@$(PYTHON) bench/bench.py
+	@missed=0; $(PYTHON) bench/bench.py || missed=$$?; $(PYTHON) bench/picture.py && exit $$missed
 
 bench-idle: programs ##    memory and CPU of an idle node with four workers
 	@$(PYTHON) bench/idle.py
@@ -225,9 +268,12 @@ help: ##    this list
 	@echo "  V=1 shows commands, SKEP_TEST_JOBS=3 tests at a time"
 
 # --- installation ---------------------------------------------------------------------------------
+HEADERS := $(notdir $(wildcard include/skep/*.h))
 INSTALLED := $(PREFIX)/bin/skepd $(PREFIX)/bin/skep $(ROLES:%=$(PREFIX)/libexec/skep/skep-%) \
 	$(UNITDIR)/skepd.service $(SYSUSERSDIR)/skep.conf $(PREFIX)/share/doc/skep/LICENSE \
 	$(PREFIX)/share/doc/skep/skep.conf $(COMPLETIONDIR)/skep $(COMPLETIONDIR)/skepd \
+	$(HEADERS:%=$(PREFIX)/include/skep/%) $(LIBDIR)/pkgconfig/skep.pc \
+	$(LIBDIR)/libskep.a $(LIBDIR)/libskep.so $(LIBDIR)/$(SONAME) $(LIBDIR)/$(LIBSKEP) \
 	$(foreach m,$(notdir $(MANUALS)),$(MANDIR)/man$(patsubst .%,%,$(suffix $(m)))/$(m))
 
 # The sample becomes the configuration only where there is none.
@@ -239,6 +285,11 @@ install: all ##    into PREFIX, below DESTDIR
 	sed -e 's|/usr/local/bin/|$(PREFIX)/bin/|' -e 's| /etc/| $(SYSCONFDIR)/|' systemd/skepd.service \
 		> '$(DESTDIR)$(UNITDIR)/skepd.service'
 	chmod 644 '$(DESTDIR)$(UNITDIR)/skepd.service'
+	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/include/skep' $(HEADERS:%=include/skep/%)
+	install -D -m 644 -t '$(DESTDIR)$(LIBDIR)' build/lib/libskep.a build/lib/$(LIBSKEP)
+	ln -sf $(LIBSKEP) '$(DESTDIR)$(LIBDIR)/$(SONAME)'
+	ln -sf $(SONAME) '$(DESTDIR)$(LIBDIR)/libskep.so'
+	install -D -m 644 -t '$(DESTDIR)$(LIBDIR)/pkgconfig' build/skep.pc
 	install -D -m 644 systemd/skep.sysusers '$(DESTDIR)$(SYSUSERSDIR)/skep.conf'
 	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/share/doc/skep' LICENSE build/skep.conf
 	install -D -m 644 -t '$(DESTDIR)$(COMPLETIONDIR)' build/completion/skep build/completion/skepd
@@ -249,7 +300,8 @@ install: all ##    into PREFIX, below DESTDIR
 
 uninstall: ##    removes what install made, except the configuration
 	rm -f $(INSTALLED:%='$(DESTDIR)%')
-	-rmdir '$(DESTDIR)$(PREFIX)/libexec/skep' '$(DESTDIR)$(PREFIX)/share/doc/skep'
+	-rmdir '$(DESTDIR)$(PREFIX)/libexec/skep' '$(DESTDIR)$(PREFIX)/share/doc/skep' \
+		'$(DESTDIR)$(PREFIX)/include/skep'
 
 .PHONY: clean
 clean: ##    removes build/

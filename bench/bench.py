@@ -55,7 +55,7 @@ def main() -> int:
     scratch = Path(os.environ.get("SKEP_BENCH_DIR", ROOT / "build"))
     scratch.mkdir(exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="bench-", dir=scratch))
-    rabbit = Rabbit(directory / "rabbit", vhosts=200).start()
+    rabbit = Rabbit(directory / "rabbit").start()
     ctx = Context(
         rabbit=rabbit,
         dir=directory,

@@ -69,7 +69,7 @@ def run_loop(ctx: Context, case: Case, jobs: int) -> dict[str, Any]:
 
 
 def run_skep(ctx: Context, case: Case, jobs: int) -> dict[str, Any]:
-    broker = ctx.broker()
+    broker = ctx.broker(case.queue)
     node = ctx.node(broker)
     node.consume("work", case.queue, workers=case.workers, prefetch=case.prefetch)
     node.sections["handler noop"] = {"command": case.program}

@@ -31,7 +31,7 @@ def publish(broker: Broker, count: int, rate: int) -> None:
 
 
 def run_raw(ctx: Context, queue: str, rate: int, count: int) -> dict[str, float]:
-    broker, ages = ctx.broker(), ctx.dir / "ages"
+    broker, ages = ctx.broker(queue), ctx.dir / "ages"
     broker.declare("work", x_queue_type=queue)
     with subprocess.Popen([TOOLS / "hear", broker.url(), "work", str(count), ages]) as raw:
         broker.wait_consumers("work")
@@ -43,7 +43,7 @@ def run_raw(ctx: Context, queue: str, rate: int, count: int) -> dict[str, float]
 
 
 def run_skep(ctx: Context, queue: str, rate: int, count: int) -> dict[str, float]:
-    broker = ctx.broker()
+    broker = ctx.broker(queue)
     node = ctx.node(broker)
     ages = node.dir / "ages"
     pool = {"prefetch": ctx.options["prefetch"]} if "prefetch" in ctx.options else {}

@@ -127,10 +127,14 @@ class Context:
     messages: int  # of a throughput round
     quick: bool  # a look, not a measurement
     options: dict[str, str] = field(default_factory=dict)  # -o name=value, for single parts
+    vhosts: dict[str, str] = field(default_factory=dict)  # in use, by kind
 
-    def broker(self) -> Broker:
-        """A fresh vhost."""
-        return Broker(self.rabbit, self.rabbit.take_vhost())
+    def broker(self, kind: str = "") -> Broker:
+        """A vhost for all that is of one kind, such as a type of queue; whoever uses it deletes its queues. (One for
+        each measurement would be a store of messages each, which an ordinary broker does not have.)"""
+        if kind not in self.vhosts:
+            self.vhosts[kind] = self.rabbit.take_vhost()
+        return Broker(self.rabbit, self.vhosts[kind])
 
     def beam(self) -> int:
         """The broker's process."""

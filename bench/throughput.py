@@ -25,7 +25,8 @@ SERVICES = {"c": str(TOOLS / "noop"), "python": f"{PYTHON} {ROOT / 'bench' / 'no
 LEAST_RATIO = 0.6
 POLL_SECONDS = 0.003
 OWN = ("worker", "store", "supervisor", "gateway", "courier")  # processes of skep's own
-SLOWER = {1: 10, 10: 3}  # by prefetch: so many times fewer messages
+SLOWER = {"1": 10, "10": 3}  # by prefetch: so many times fewer messages
+RAW_OF_AUTO = "250"  # the prefetch of the raw consumer that `prefetch = auto` is held against
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def cases_of(options: dict[str, str], quick: bool) -> list[Case]:
 
 
 def messages_of(ctx: Context, case: Case) -> int:
-    return ctx.messages // SLOWER.get(int(case.prefetch), 1)
+    return ctx.messages // SLOWER.get(case.prefetch, 1)
 
 
 def declare(broker: Broker, queue: str) -> None:
@@ -74,9 +75,10 @@ def declare(broker: Broker, queue: str) -> None:
 
 
 def run_raw(ctx: Context, case: Case) -> dict[str, Any]:
-    broker, count = ctx.broker(), messages_of(ctx, case)
+    broker, count = ctx.broker(case.queue), messages_of(ctx, case)
     declare(broker, case.queue)
-    command = [TOOLS / "raw", broker.url(), "work", case.prefetch, str(count)]
+    prefetch = RAW_OF_AUTO if case.prefetch == "auto" else case.prefetch
+    command = [TOOLS / "raw", broker.url(), "work", prefetch, str(count)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as raw:
         try:
             broker.wait_consumers("work")
@@ -132,7 +134,7 @@ def services_up(node: Skep, workers: int) -> bool:
 
 
 def run_skep(ctx: Context, case: Case) -> dict[str, Any]:
-    broker, count = ctx.broker(), messages_of(ctx, case)
+    broker, count = ctx.broker(case.queue), messages_of(ctx, case)
     node = make_node(ctx, case, broker)
     try:
         node.start()
@@ -143,12 +145,14 @@ def run_skep(ctx: Context, case: Case) -> dict[str, Any]:
         fill(broker, "work", count, case.body)
         pids = node_pids(node)
         meter = Meter(pids | {"broker": [ctx.beam()]})
+        profile = Profile(ctx.options.get("profile", ""), pids)
         meter.start()
         for pid in node.workers():
             os.kill(pid, signal.SIGCONT)
         wait_recorded(node, count)
         seconds = (time.monotonic_ns() - meter.began_ns) / 1e9
         cpu = meter.stop(count)
+        profile.end()
         memory = {name: sum(map(pss_kib, listed)) for name, listed in pids.items()}
         peak = {name: sum(map(peak_rss_kib, listed)) for name, listed in pids.items()}
         check_done(node, count)
@@ -158,6 +162,34 @@ def run_skep(ctx: Context, case: Case) -> dict[str, Any]:
     broker.close()
     shutil.rmtree(node.dir)
     return {"rate": count / seconds, "cpu_us": cpu, "pss_kib": memory, "peak_rss_kib": peak}
+
+
+# --- looking closer ------------------------------------------------------------------------------------
+
+
+class Profile:
+    """`-o profile=perf` and `-o profile=strace`: each process of the node is watched by that tool while the queue is
+    emptied; what it found is in build/profile/, by role. The tools cost time: no numbers to quote."""
+
+    DIR = ROOT / "build" / "profile"
+
+    def __init__(self, tool: str, pids: dict[str, list[int]]):
+        self.watchers: list[subprocess.Popen] = []
+        self.DIR.mkdir(exist_ok=True)
+        for role in ("worker", "store", "service") if tool else ():
+            commands = {
+                "perf": ["perf", "record", "-q", "-e", "cpu-clock", "-F", "4000", "-g", "-o", self.DIR / f"{role}.perf", "-p"],
+                "strace": ["strace", "-f", "-c", "-w", "-o", self.DIR / f"{role}.strace", "-p"],
+            }
+            command = [*commands[tool], ",".join(map(str, pids[role]))]
+            self.watchers.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
+        if tool:
+            time.sleep(1)  # nothing tells when they are attached
+
+    def end(self) -> None:
+        for watcher in self.watchers:
+            watcher.send_signal(signal.SIGINT)
+            watcher.wait(60)
 
 
 # --- the part ------------------------------------------------------------------------------------------
@@ -180,7 +212,7 @@ def missed(rows: list[dict[str, Any]]) -> list[str]:
     """What is promised: of one worker with a service in C, at a prefetch of 100 and more."""
     found = []
     for row in rows:
-        if row["service"] != "c" or row["workers"] != 1 or int(row["prefetch"]) < 100:
+        if row["service"] != "c" or row["workers"] != 1 or row["prefetch"] not in ("100", "250", "auto"):
             continue
         ratio, own = row["ratio"]["median"], row["own_cpu_us_per_job"]["median"]
         broker = row["cpu_us_per_job"]["broker"]["median"]

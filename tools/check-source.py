@@ -34,6 +34,7 @@ LAW = {
     "lib/db/": ("lib/base/",),
     "lib/conf/": ("lib/base/", "lib/job/"),
     "lib/amqp/": ("lib/base/", "lib/job/", "lib/conf/"),
+    "client/libskep/": ("lib/", "client/"),
     "client/": ("lib/base/", "lib/job/", "lib/conf/"),
     "tools/": ("lib/base/", "lib/conf/"),
     "daemon/worker/": ("lib/", "daemon/*"),

@@ -8,7 +8,7 @@ set -eu
 
 # What building needs, then what tests and the demo need.
 packages="
-gcc make libc6-dev binutils
+gcc make libc6-dev binutils pkg-config
 librabbitmq-dev libev-dev libsqlite3-dev libcjson-dev libinih-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev
 libcmocka-dev rabbitmq-server amqp-tools curl procps util-linux
 python3 python3-pika python3-pytest python3-pytest-xdist
@@ -20,10 +20,10 @@ lively="rabbitmq-server"
 case "${1-}" in
 "") ;;
 --bench)
-    # bench/peers: other job queues, and libgearman for a worker in C.
+    # bench/peers: other job queues.
     packages="$packages
 celery python3-sqlalchemy
-gearman-job-server libgearman-dev
+gearman-job-server
 beanstalkd
 gnuplot-nox
 "

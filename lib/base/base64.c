@@ -47,7 +47,7 @@ uint8_t *base64_decode(struct slice text, size_t *ret_bytes)
 		return NULL;
 	while (pad < 2 && pad < text.n && text.p[text.n - 1 - pad] == '=')
 		pad++;
-	bytes = xmalloc(text.n / 4 * 3);
+	bytes = xmalloc(text.n / 4 * 3 + 1);
 	for (size_t i = 0; i < text.n; i += 4) {
 		size_t digits = i + 4 == text.n ? 4 - pad : 4;
 		uint32_t v = 0;
@@ -65,6 +65,7 @@ uint8_t *base64_decode(struct slice text, size_t *ret_bytes)
 		for (size_t k = 0; k + 1 < digits; k++)
 			bytes[n++] = (uint8_t)(v >> (16 - 8 * k));
 	}
+	bytes[n] = '\0';
 	*ret_bytes = n;
 	taken = bytes;
 	bytes = NULL;

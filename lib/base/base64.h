@@ -18,7 +18,8 @@ void base64_write(struct slice bytes, uint8_t *out);
 /* A fresh C string. */
 char *base64_encode(struct slice bytes);
 
-/* A fresh buffer of *ret_bytes bytes, or NULL if the text is not canonical base64. */
+/* A fresh buffer of *ret_bytes bytes with a NUL behind them, or NULL if the text is not canonical
+ * base64. */
 uint8_t *base64_decode(struct slice text, size_t *ret_bytes);
 
 #endif

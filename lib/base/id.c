@@ -12,8 +12,8 @@
 
 struct id id_new(void)
 {
-	static int64_t last_ms;
-	static unsigned counter;
+	static _Thread_local int64_t last_ms; /* libskep mints them in its users' threads */
+	static _Thread_local unsigned counter;
 	int64_t now = clock_wall_ms();
 	struct id id;
 

@@ -15,7 +15,7 @@ struct id {
 	uint8_t b[ID_BYTES];
 };
 
-/* Later calls of one process give greater ids. */
+/* Later calls of one thread give greater ids. */
 struct id id_new(void);
 
 char *id_format(char buf[static ID_TEXT_BYTES], struct id id);
