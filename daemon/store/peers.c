@@ -395,6 +395,18 @@ void peers_gate(struct store *s)
 		gate(m);
 }
 
+bool peers_hungry(struct store *s)
+{
+	bool any = false;
+
+	list_each(struct member, m, &s->members, link)
+	{
+		any = any || (m->reported && m->claims.n == 0);
+		m->reported = false;
+	}
+	return any;
+}
+
 void peers_ask(struct store *s, struct slice queue, bool always)
 {
 	list_each(struct member, m, &s->members, link)

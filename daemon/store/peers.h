@@ -22,6 +22,9 @@ void peers_turn(struct store *s);
  * the disk is full. */
 void peers_gate(struct store *s);
 
+/* Has a worker whose outcome is in this batch no run left? Asked once per batch. */
+bool peers_hungry(struct store *s);
+
 /* Sends ASK to every worker. */
 void peers_ask(struct store *s, struct slice queue, bool always);
 

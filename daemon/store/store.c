@@ -102,7 +102,7 @@ static void on_rested(struct loop_timer *t)
 
 static void committed(struct store *s, uint64_t rows)
 {
-	int64_t rest_ms = pace_committed(&s->pace, rows, clock_mono_us());
+	int64_t rest_ms = pace_committed(&s->pace, rows, peers_hungry(s), clock_mono_us());
 
 	if (rest_ms && !s->resting) {
 		s->resting = true;

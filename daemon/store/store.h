@@ -36,6 +36,7 @@ struct member {
 	struct peer *peer; /* NULL: not connected */
 	uint32_t holds;	   /* HOLD frames still to come */
 	struct claim_owner claims;
+	bool reported; /* an outcome of it is in this batch */
 	bool early;	    /* was alive before this store: recovery waits for it */
 	bool buried, asked; /* BURIED has come; to be judged at the end of this turn */
 };

@@ -14,7 +14,7 @@ static int64_t commits(struct pace *p, unsigned n, uint64_t rows, int64_t every_
 
 	for (unsigned i = 0; i < n; i++) {
 		*now += every_us;
-		rest = pace_committed(p, rows, *now);
+		rest = pace_committed(p, rows, false, *now);
 	}
 	return rest;
 }
@@ -36,9 +36,10 @@ static void test_many_small_ones_rest(void **state)
 
 	(void)state;
 	assert_int_equal(commits(&p, PACE_COMMITS + 1, 2, 1000, &now), PACE_REST_MS);
-	assert_int_equal(pace_committed(&p, PACE_ROWS, now + 1000), 0); /* not small */
-	assert_int_equal(pace_committed(&p, PACE_ROWS - 1, now + 2000), PACE_REST_MS);
-	assert_int_equal(pace_committed(&p, 2, now + 1000000), 0); /* it has been quiet */
+	assert_int_equal(pace_committed(&p, PACE_ROWS, false, now + 1000), 0); /* not small */
+	assert_int_equal(pace_committed(&p, PACE_ROWS - 1, false, now + 2000), PACE_REST_MS);
+	assert_int_equal(pace_committed(&p, 2, true, now + 3000), 0);
+	assert_int_equal(pace_committed(&p, 2, false, now + 1000000), 0); /* it has been quiet */
 }
 
 int main(void)
