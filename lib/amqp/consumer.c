@@ -22,7 +22,7 @@
 #define CONSUMER_PARKED_MS 60000
 #define CONSUMER_REPEAT_MS 60000 /* how often the same trouble is told */
 #define CONSUMER_STABLE_MS 60000 /* consumed for so long: the next failure is the first one */
-#define ACK_PART 4      /* acks wait for each other, up to so great a part of the prefetch... */
+#define ACK_PART 8       /* acks wait for each other, up to so great a part of the prefetch... */
 #define ACK_DELAY_MS 10 /* ...and for so long */
 
 enum consumer_state {

@@ -216,9 +216,16 @@ def test_a_full_queue_holds_submits_back(skep: Skep, broker: Broker) -> None:
     )
     holding = skep.submit("hold", queue="work")
     skep.wait_state(holding, "running")
-    ids = [skep.submit("echo", str(i), queue="work") for i in range(12)]
-    wait_until(lambda: broker.depth("work") >= 1, "the queue to be full")
-    stays(lambda: broker.depth("work") <= 6, "the limit to be kept, about", 1)
+    ids: list[str] = []
+
+    # the broker keeps its limit about, and some time after it was set
+    def refused() -> bool:
+        ids.append(skep.submit("echo", str(len(ids)), queue="work"))
+        return "takes no jobs" in skep.log()
+
+    wait_until(refused, "the broker to refuse one")
+    ids += [skep.submit("echo", str(i), queue="work") for i in range(len(ids), len(ids) + 12)]
+    stays(lambda: broker.depth("work") < len(ids) - 6, "the limit to be kept, about", 1)
     (skep.dir / "go").touch()
     for i, job_id in enumerate(ids):
         assert skep.wait_done(job_id, 60)["result"] == str(i)
