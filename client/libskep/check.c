@@ -19,6 +19,10 @@ enum skep_code check_name(struct skep_error *error, const char *what, const char
 		return via_fail(error, SKEP_INVALID, "%s must have 1 to %d bytes", what, JOB_NAME_BYTES);
 	if (!json_utf8_valid(slice_of(name, n)))
 		return via_fail(error, SKEP_INVALID, "%s is not UTF-8", what);
+	for (size_t i = 0; i < n; i++) {
+		if ((uint8_t)name[i] < ' ' || name[i] == 0x7f)
+			return via_fail(error, SKEP_INVALID, "%s has control characters", what);
+	}
 	return SKEP_OK;
 }
 

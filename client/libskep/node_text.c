@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <strings.h>
 
 #include "client/http.h"
 #include "lib/base/base64.h"
 #include "lib/base/clock.h"
 
 #define NUMBER_BYTES 32 /* of a number with its unit, or a time */
+#define NO_TYPE "application/x-www-form-urlencoded" /* is passed over by a node */
 
 /* The members beside type, queue and body that a job may have, as text; "" where it is not given. */
 struct members {
@@ -93,9 +95,33 @@ int node_text_line(const struct skep_submission *job, struct buf *out)
 	return rc;
 }
 
+bool node_text_is_plain(const struct skep_submission *job)
+{
+	static const char *const taken[] = {"application/json", "application/x-ndjson", NO_TYPE};
+	const char *type = job->content_type;
+
+	if (!type)
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(taken); i++) {
+		if (strncasecmp(type, taken[i], strlen(taken[i])) == 0)
+			return false;
+	}
+	for (const char *p = type; *p; p++) {
+		if (*p < ' ' || *p > '~')
+			return false;
+	}
+	return type[0] != ' ' && type[strlen(type) - 1] != ' ';
+}
+
+const char *node_text_type(const struct skep_submission *job)
+{
+	return job->content_type ? job->content_type : NO_TYPE;
+}
+
 static void add_query(void *arg, const char *name, const char *value)
 {
-	http_query(arg, name, value);
+	if (strcmp(name, "content_type") != 0)
+		http_query(arg, name, value);
 }
 
 void node_text_path(const struct skep_submission *job, struct buf *out)

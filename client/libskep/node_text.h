@@ -10,8 +10,12 @@
 /* A job as one line of JSON, with its body. 0, or -ENOBUFS: then nothing was added. */
 int node_text_line(const struct skep_submission *job, struct buf *out);
 
-/* The path of a POST whose body is the job's, with everything else in the query. */
+/* True if the job can be a POST whose body is its own, with everything else in the query and in
+ * Content-Type. False: its content type means something else there, or cannot stand in a header. */
+bool node_text_is_plain(const struct skep_submission *job);
+/* The path, NUL-terminated, and the Content-Type of such a one. */
 void node_text_path(const struct skep_submission *job, struct buf *out);
+const char *node_text_type(const struct skep_submission *job);
 
 /* Takes the answer to one job, with its HTTP status; 0: it is one of many, and says its status itself. */
 void node_text_answer(struct skep_submission *job, int64_t status, struct slice text);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One job goes as it is: its body is the request's, all else is in the query, so that nothing is encoded and decoded.
- * Many go as lines of JSON, a request for each MiB of them; large bodies stay out of that.
+ * One job goes as it is: its body is the request's, all else is in the query, so that nothing is encoded and
+ * decoded. Many go as lines of JSON, a request for each MiB of them, and so does a single one that cannot go
+ * plainly; otherwise large bodies stay out of that.
  */
 #include "client/libskep/via_node.h"
 
@@ -17,12 +18,10 @@
 #define PATH_BYTES_MAX (32u << 10)
 #define LARGE_BYTES (64u << 10) /* a body above goes alone */
 #define LINES_BYTES (1u << 20)	/* lines that have reached this take no further one */
-#define LINES_BYTES_MAX (2 * LINES_BYTES)
-#define LINES_MAX 100000      /* that a node takes in one request */
-#define WAIT_SLICE_MS 30000   /* asked for at a time */
+#define LINES_BYTES_MAX (2u << 30)
+#define LINES_MAX 100000    /* that a node takes in one request */
+#define WAIT_SLICE_MS 30000 /* asked for at a time */
 #define HTTP_TOO_LARGE 413
-/* What a node takes for "no type is given": the job's own is in the query. */
-#define RAW_TYPE "application/x-www-form-urlencoded"
 
 struct via_node {
 	struct skep_client base;
@@ -71,7 +70,7 @@ static bool send_call(struct via_node *v, struct http_call *call, int64_t deadli
 
 static void submit_raw(struct via_node *v, struct skep_submission *job, int64_t deadline_ms)
 {
-	struct http_call call = {.request = {"POST", NULL, RAW_TYPE,
+	struct http_call call = {.request = {"POST", NULL, node_text_type(job),
 				     slice_of(job->body, job->body_bytes), 0}};
 	struct buf path;
 
@@ -91,7 +90,7 @@ static bool is_due(const struct skep_submission *job)
 
 static bool goes_alone(const struct skep_submission *job)
 {
-	return job->body_bytes > LARGE_BYTES;
+	return job->body_bytes > LARGE_BYTES && node_text_is_plain(job);
 }
 
 static struct slice next_line(struct slice *rest)
@@ -127,6 +126,8 @@ static void fail_lines(struct skep_submission *jobs, size_t n, const struct skep
 	}
 }
 
+static void submit_one(struct via_node *v, struct skep_submission *job, int64_t deadline_ms);
+
 static void submit_lines(struct via_node *v, struct skep_submission *jobs, size_t n,
     struct slice text, int64_t deadline_ms)
 {
@@ -138,11 +139,11 @@ static void submit_lines(struct via_node *v, struct skep_submission *jobs, size_
 		return;
 	if (!send_call(v, &call, deadline_ms, &error)) {
 		fail_lines(jobs, n, &error);
-	} else if (call.status == HTTP_TOO_LARGE) {
+	} else if (call.status == HTTP_TOO_LARGE && n > 1) {
 		/* The node takes only small requests: each job may still fit. */
 		for (size_t i = 0; i < n; i++) {
 			if (is_due(&jobs[i]) && !goes_alone(&jobs[i]))
-				submit_raw(v, &jobs[i], deadline_ms);
+				submit_one(v, &jobs[i], deadline_ms);
 		}
 	} else {
 		take_answers(jobs, n, &call);
@@ -157,22 +158,17 @@ static size_t gather(struct skep_submission *jobs, size_t n, struct buf *text)
 
 	for (i = 0; i < n && i < LINES_MAX && buf_size(text) < LINES_BYTES; i++) {
 		if (is_due(&jobs[i]) && !goes_alone(&jobs[i]) && node_text_line(&jobs[i], text) < 0)
-			BUG("a line with a body of %zu bytes does not fit", jobs[i].body_bytes);
+			via_fail(&jobs[i].error, SKEP_INVALID, "a body of %zu bytes is too large",
+			    jobs[i].body_bytes);
 	}
 	return i;
 }
 
-static void submit(struct skep_client *client, struct skep_submission *jobs, size_t n)
+static void submit_all(struct via_node *v, struct skep_submission *jobs, size_t n,
+    int64_t deadline_ms)
 {
-	struct via_node *v = of_client(client);
-	int64_t deadline_ms = via_deadline(client->timeout_ms);
 	struct buf text;
 
-	if (n == 1) {
-		if (is_due(jobs))
-			submit_raw(v, jobs, deadline_ms);
-		return;
-	}
 	buf_init(&text, LINES_BYTES_MAX);
 	for (size_t at = 0, took; at < n; at += took) {
 		buf_clear(&text);
@@ -184,6 +180,25 @@ static void submit(struct skep_client *client, struct skep_submission *jobs, siz
 		if (is_due(&jobs[i]) && goes_alone(&jobs[i]))
 			submit_raw(v, &jobs[i], deadline_ms);
 	}
+}
+
+static void submit_one(struct via_node *v, struct skep_submission *job, int64_t deadline_ms)
+{
+	if (is_due(job) && node_text_is_plain(job))
+		submit_raw(v, job, deadline_ms);
+	else
+		submit_all(v, job, 1, deadline_ms);
+}
+
+static void submit(struct skep_client *client, struct skep_submission *jobs, size_t n)
+{
+	struct via_node *v = of_client(client);
+	int64_t deadline_ms = via_deadline(client->timeout_ms);
+
+	if (n == 1)
+		submit_one(v, jobs, deadline_ms);
+	else
+		submit_all(v, jobs, n, deadline_ms);
 }
 
 /* --- waiting -------------------------------------------------------------------------------------- */

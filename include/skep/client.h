@@ -18,13 +18,14 @@
  *
  * Link with `pkg-config --cflags --libs skep-client`.
  *
- * What both ways have in common: a job that was accepted is durable, and repeating a submission with its id after
- * an error is safe: the job ends once. Over the socket the repeat changes nothing. On a broker the same id may run
- * twice, unless the queue has `dedupe = yes` in the configuration of skep, but is recorded once.
+ * What both ways have in common: a job that was accepted is durable, and repeating a submission with
+ * its id after an error is safe: the job ends once. Over the socket the repeat changes nothing. On a
+ * broker the same id may run twice, unless the queue has `dedupe = yes` in the configuration of skep,
+ * but is recorded once.
  *
- * The library prints nothing, handles and raises no signals, and keeps no state outside of its clients. It
- * ends the process (abort) only when memory runs out. A client belongs to one thread at a time, and not to
- * a child after fork(2); threads that work at the same time open one each.
+ * The library prints nothing, handles and raises no signals, and keeps no state outside of its clients.
+ * It ends the process (abort) only when memory runs out. A client belongs to one thread at a time, and
+ * not to a child after fork(2); threads that work at the same time open one each.
  */
 #ifndef SKEP_CLIENT_H
 #define SKEP_CLIENT_H
@@ -52,7 +53,7 @@ extern "C" {
 enum skep_code {
 	SKEP_OK = 0,
 	SKEP_UNREACHABLE = 1, /* nobody answers, or the connection broke: try again later */
-	SKEP_TIMEOUT = 2,     /* it took longer than the timeout. A submission may have been accepted */
+	SKEP_TIMEOUT = 2,     /* it took too long. A submission may have been accepted */
 	SKEP_REFUSED = 3,     /* wrong password, or not permitted */
 	SKEP_INVALID = 4,     /* it is wrong as it is: a name too long, no queue, a body too large */
 	SKEP_NO_HANDLER = 5,  /* the node has no handler for that type (socket) */
@@ -72,9 +73,9 @@ struct skep_error {
 struct skep_client;
 
 /*
- * `where`: NULL for skepd's socket where the skep command finds it ($SKEP_SOCKET, the configuration, the usual
- * places); a path, or unix:PATH; or amqp://user:password@host:port/vhost. `timeout_ms` limits each call but
- * skep_wait(); 0 means 30 s. NULL with `error` (which may be NULL) when nobody answers there.
+ * `where`: NULL for skepd's socket where the skep command finds it ($SKEP_SOCKET, the configuration, the
+ * usual places); a path, or unix:PATH; or amqp://user:password@host:port/vhost. `timeout_ms` limits each
+ * call but skep_wait(); 0 means 30 s. NULL with `error` (which may be NULL) when nobody answers there.
  */
 SKEP_API struct skep_client *skep_client_open(
     const char *where, int64_t timeout_ms, struct skep_error *error);
@@ -85,8 +86,8 @@ SKEP_API void skep_client_close(struct skep_client *client);
 #define SKEP_ID_BYTES 256
 #define SKEP_NO_RETRIES (-1)
 
-/* Members that are 0 are not given: initialise the whole, `= {0}` or by designators. Names have 1 to 255 bytes of
- * UTF-8. */
+/* Members that are 0 are not given: initialise the whole, `= {0}` or by designators. Names have 1 to
+ * 255 bytes of UTF-8 without control characters. */
 struct skep_submission {
 	/* Picks the handler; NULL: the queue's. */
 	const char *type;
@@ -101,10 +102,10 @@ struct skep_submission {
 	/* The job's id. If it is empty a new one is written here before anything is sent. */
 	char id[SKEP_ID_BYTES];
 
-	int retries;        /* attempts after a failed first one, to 1000; SKEP_NO_RETRIES; 0: the handler's */
-	int priority;       /* to 255, for queues that have them */
+	int retries;  /* after a failed first attempt, to 1000, or SKEP_NO_RETRIES; 0: the handler's */
+	int priority; /* to 255, for queues that have them */
 	int64_t timeout_ms; /* limit on one attempt; the handler's own limit stays */
-	int64_t delay_ms;   /* not before so much later; on a broker it is this machine's clock that counts */
+	int64_t delay_ms;   /* not before so much later; on a broker, by this machine's clock */
 	int64_t at_ms;      /* not before this time, milliseconds since 1970; not with delay_ms */
 	int64_t expires_ms; /* not started after this time, likewise */
 	const char *content_type, *correlation_id;
@@ -128,9 +129,9 @@ struct skep_submission {
 SKEP_API enum skep_code skep_submit(struct skep_client *client, struct skep_submission *job);
 
 /*
- * Submits many at once, which costs little more than one: over the socket in one request (at most 100000), on a broker
- * without waiting for a confirm before the next. Each has its own job->error; returns the code of
- * the first that is not SKEP_OK.
+ * Submits many at once: over the socket in a request for each MiB of them, on a broker without waiting for
+ * one's confirm before the next. Each has its own job->error; returns the code of the first that is not
+ * SKEP_OK.
  */
 SKEP_API enum skep_code skep_submit_many(
     struct skep_client *client, struct skep_submission *jobs, size_t n);
@@ -151,11 +152,14 @@ struct skep_result {
 };
 
 /*
- * Waits until the job is over, timeout_ms at most (0: looks, negative: for ever). SKEP_OK: it is over, however it
- * ended, and *ret is to be freed; otherwise *ret is empty. SKEP_TIMEOUT: not over. SKEP_NOT_FOUND: over the socket, no such job; on a broker,
- * it was not submitted by this client with wants_result, or was waited for before. SKEP_UNREACHABLE: on a broker the
- * results that came while the connection was lost are lost too; the socket of its node has them. `queue` tells two
- * jobs with one id apart and may be NULL. `error` may be NULL.
+ * Waits until the job is over, timeout_ms at most (0: looks, negative: for ever). `queue` tells two jobs
+ * with one id apart and may be NULL, as `error` may. SKEP_OK: it is over, however it ended, and *ret is
+ * to be freed; otherwise *ret is empty:
+ *
+ * SKEP_TIMEOUT: not over yet. SKEP_NOT_FOUND: over the socket, no such job; on a broker, it was not
+ * submitted by this client with wants_result, or was waited for before. SKEP_UNREACHABLE, on a broker:
+ * the results that came while the connection was lost are lost with it; another wait may still get one
+ * that comes now, and the socket of its node has all.
  */
 SKEP_API enum skep_code skep_wait(struct skep_client *client, const char *id, const char *queue,
     int64_t timeout_ms, struct skep_result *ret, struct skep_error *error);
