@@ -17,7 +17,7 @@ BARS = (("", "bare consumer"), ("c", "skep, service in C"), ("python", "skep, se
 OWN = "own_cpu_us_per_job"
 
 SCRIPT = """
-set terminal svg size 860,340 font 'sans-serif,12' background '#ffffff'
+set terminal svg size 900,380 font 'sans-serif,12' background '#ffffff'
 set output '{picture}'
 set multiplot layout 1,2 title "{title}" font ',13'
 set style data histograms
@@ -27,7 +27,9 @@ set grid y lc '#dddddd'
 set yrange [0:*]
 set border 3
 set tics nomirror
-set key top left reverse Left samplen 1 font ',10'
+set key outside top center horizontal reverse Left samplen 1 font ',10'
+set xrange [-0.7:*]
+set bmargin 3
 $rate << END
 {rate}
 END
@@ -41,6 +43,7 @@ plot $rate using 2:xtic(1) title '{bar0}' lc '#9aa5b1', '' using 3 title '{bar1}
 set style histogram rowstacked
 set ylabel 'CPU per job, us'
 set xtics font ',9'
+set xrange [*:*]
 plot $cpu using 2:xtic(1) title 'broker' lc '#9aa5b1', '' using 3 title 'skep or consumer' lc '#d9902f', \\
      '' using 4 title 'service' lc '#f3cf95'
 """
@@ -69,12 +72,12 @@ def script(whole: dict[str, Any]) -> str:
     queues = list(dict.fromkeys(row["queue"] for row in rows))
     services = [service for service, _ in BARS]
     rates = [
-        f'"{queue} queue" ' + " ".join(str(table[queue, service]["jobs_per_s"]["median"]) for service in services)
+        f'"{queue}" ' + " ".join(str(table[queue, service]["jobs_per_s"]["median"]) for service in services)
         for queue in queues
     ]
     cpus = [cpu_line(queue, service, table[queue, service]) for queue in queues for service in services]
     title = (
-        f"A full queue, one worker, prefetch {rows[0]['prefetch']}, {rows[0]['body']} byte bodies; "
+        f"A full queue (classic, quorum), one worker, prefetch {rows[0]['prefetch']}, {rows[0]['body']} byte bodies; "
         f"{machine['cores']} cores, medians of {whole['settings']['rounds']}"
     )
     bars = {f"bar{n}": label for n, (_, label) in enumerate(BARS)}

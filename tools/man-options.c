@@ -31,7 +31,8 @@ static const char *value_word(const char *type)
 	static const struct {
 		const char *type, *word;
 	} words[] = {{"TEXT", "text"}, {"PATH", "path"}, {"WORDS", "names"}, {"URLS", "urls"},
-	    {"INT", "number"}, {"BOOL", "yes|no"}, {"DURATION", "duration"}, {"SIZE", "size"},
+	    {"INT", "number"}, {"AUTO", "auto|number"}, {"BOOL", "yes|no"}, {"DURATION", "duration"},
+	    {"SIZE", "size"},
 	    {"LEVEL", "level"}, {"TOPOLOGY", "declare|passive|none"},
 	    {"QUEUE_TYPE", "quorum|classic"}, {"BACKOFF", "backoff"}, {"EXITS", "codes"},
 	    {"COMMAND", "command"}, {"ENV", "assignments"}};

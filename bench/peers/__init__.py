@@ -140,7 +140,7 @@ def run(ctx: Context) -> dict[str, Any]:
 
 def report(result: dict[str, Any]) -> list[str]:
     heads = f"{'jobs/s':>8}{'CPU us/job':>12}{'broker':>8}{'rest':>8}{'PSS MiB':>9}{'broker':>8}"
-    lines = [f"{'':<74}{heads}  after kill -9 of everything"]
+    lines = [f"{'':<74}{heads}  after a power failure"]
     for row in result["rows"]:
         cpu = row["all_cpu_us_per_job"]["median"]
         broker = row["cpu_us_per_job"].get("broker", {"median": 0})["median"]

@@ -23,7 +23,7 @@ class MissingPackage(Exception):
 
 @dataclass(frozen=True)
 class Setting:
-    """One way to run a peer; `guarantee` is what is left of a job when everything is killed at its end."""
+    """One way to run a peer; `guarantee` is what is left of a job after a power failure at its end, by its documentation."""
 
     name: str
     guarantee: str

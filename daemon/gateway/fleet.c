@@ -220,6 +220,7 @@ static struct json *worker_json(const struct board_slot *slot)
 	json_add_bool(j, "connected", slot->connected);
 	json_add_time(j, "started_at", slot->started_wall_ms);
 	json_add_int(j, "waiting", slot->buffered);
+	json_add_int(j, "prefetch", slot->prefetch);
 	json_add_int(j, "done", (int64_t)slot->done);
 	json_add_int(j, "failed", (int64_t)slot->failed);
 	for (size_t i = 0; i < slot_runs(slot); i++) {
@@ -280,7 +281,10 @@ static struct json *pool_json(const struct process *p, const struct conf_pool *p
 	json_add_int(j, "ready", sums.ready);
 	json_add_int(j, "connected", sums.connected);
 	json_add_int(j, "busy", sums.busy);
-	json_add_int(j, "prefetch", pool->prefetch);
+	if (pool->prefetch)
+		json_add_int(j, "prefetch", pool->prefetch);
+	else
+		json_add_strz(j, "prefetch", "auto");
 	json_add_int(j, "waiting", sums.waiting);
 	json_add_int(j, "delivered", (int64_t)sums.delivered);
 	json_add_int(j, "started", (int64_t)sums.started);

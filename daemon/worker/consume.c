@@ -143,7 +143,7 @@ static void on_notice(void *arg UNUSED, enum amqp_notice level, const char *text
 /* --- life ------------------------------------------------------------------------------------- */
 
 static void add_queue(struct consume *c, const struct conf *conf, const struct conf_pool *pool,
-    const struct conf_queue *queue)
+    const struct conf_queue *queue, uint32_t prefetch)
 {
 	static const struct amqp_consumer_events events = {
 	    on_delivery, on_oversize, on_lost, on_stopped};
@@ -153,11 +153,11 @@ static void add_queue(struct consume *c, const struct conf *conf, const struct c
 	q->c = c;
 	q->source = (struct source){.ops = &source_ops, .queue = queue};
 	q->consumer = amqp_consumer_new(c->conn, queue, conf->broker.topology,
-	    (uint16_t)pool->prefetch, (uint64_t)pool->max_body, &events, q);
+	    (uint16_t)prefetch, (uint64_t)pool->max_body, &events, q);
 }
 
 struct consume *consume_new(struct loop *loop, const struct conf *conf,
-    const struct conf_pool *pool, const char *connection_name,
+    const struct conf_pool *pool, uint32_t prefetch, const char *connection_name,
     const struct consume_events *events, void *arg, struct err *err)
 {
 	static const struct amqp_conn_events conn_events = {
@@ -185,7 +185,7 @@ struct consume *consume_new(struct loop *loop, const struct conf *conf,
 
 		if (!queue)
 			BUG("pool %s has an unknown queue", pool->section);
-		add_queue(c, conf, pool, queue);
+		add_queue(c, conf, pool, queue, prefetch);
 	}
 	return c;
 }
@@ -200,6 +200,21 @@ void consume_free(struct consume *c)
 	free(c->queues);
 	c->magic = 0;
 	free(c);
+}
+
+void consume_set_prefetch(struct consume *c, uint32_t prefetch)
+{
+	for (size_t i = 0; i < c->nqueues; i++)
+		amqp_consumer_set_prefetch(c->queues[i].consumer, (uint16_t)prefetch);
+}
+
+bool consume_is_paused(const struct consume *c)
+{
+	for (size_t i = 0; i < c->nqueues; i++) {
+		if (!amqp_consumer_is_paused(c->queues[i].consumer))
+			return false;
+	}
+	return true;
 }
 
 void consume_stop(struct consume *c)

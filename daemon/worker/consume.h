@@ -29,9 +29,13 @@ struct consume_events {
 
 /* `conf` and `pool` are borrowed for life. NULL with err if a url is malformed. */
 struct consume *consume_new(struct loop *loop, const struct conf *conf,
-    const struct conf_pool *pool, const char *connection_name,
+    const struct conf_pool *pool, uint32_t prefetch, const char *connection_name,
     const struct consume_events *events, void *arg, struct err *err);
 void consume_free(struct consume *c);
+
+/* Of each queue; 0 pauses. */
+void consume_set_prefetch(struct consume *c, uint32_t prefetch);
+bool consume_is_paused(const struct consume *c); /* all are: nothing will be delivered */
 
 void consume_stop(struct consume *c);
 void consume_close(struct consume *c);

@@ -87,6 +87,7 @@ static void run_ended(struct dispatch *x, struct delivery *d, const struct run_e
 	int64_t started_wall_ms = d->end.started_wall_ms;
 
 	FAULT(worker_ended);
+	prefetch_ended(x->c.prefetch, d->job.body.n, clock_mono_us());
 	d->ran = true;
 	d->end = *end;
 	d->end.started_wall_ms = started_wall_ms;
@@ -238,7 +239,7 @@ static void send_all(struct dispatch *x)
  * unanswered too, but not across its sessions. */
 static bool may_start(struct dispatch *x)
 {
-	if (!x->store || x->stopping || x->shelf.n[DELIVERY_RECORDING] > (uint32_t)x->c.pool->prefetch)
+	if (!x->store || x->stopping || x->shelf.n[DELIVERY_RECORDING] > x->c.prefetch->value)
 		return false;
 	if (peer_has_room(x->store))
 		return true;
@@ -253,6 +254,7 @@ static void show_counts(struct dispatch *x)
 	x->shelf.changed = false;
 	x->c.slot->buffered = x->shelf.n[DELIVERY_WAITING] + x->shelf.n[DELIVERY_AHEAD] +
 			      x->shelf.n[DELIVERY_ASKING];
+	prefetch_running(x->c.prefetch, x->shelf.n[DELIVERY_RUNNING], clock_mono_us());
 	show_runs(x->c.slot, &x->shelf, x->handlers);
 	x->events->changed(x->arg);
 }
@@ -414,6 +416,8 @@ void dispatch_delivered(struct dispatch *x, struct source *source, struct source
 	d->handler = d->type.n ? conf_handler(x->c.conf, d->type) : NULL;
 	d->urgent = !d->nameless && !d->fault && d->handler && delivery_must_ask(d) &&
 		    is_running(x, d);
+	if (d->handler)
+		prefetch_saw_slots(x->c.prefetch, (uint32_t)d->handler->concurrency);
 	shelf_add(&x->shelf, d);
 	x->c.slot->delivered++;
 	age_arrived(&x->age);
@@ -436,6 +440,11 @@ void dispatch_lost(struct dispatch *x, struct source *source)
 		if (d->state == DELIVERY_CLEARED)
 			shelf_release(&x->shelf, d);
 	}
+}
+
+struct shelf *dispatch_shelf(struct dispatch *x)
+{
+	return &x->shelf;
 }
 
 /* --- stopping --------------------------------------------------------------------------------- */

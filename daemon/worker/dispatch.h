@@ -11,6 +11,7 @@
 #define SKEP_WORKER_DISPATCH_H
 
 #include "daemon/worker/environment.h"
+#include "daemon/worker/prefetch.h"
 #include "daemon/worker/source.h"
 #include "lib/base/loop.h"
 #include "lib/board/board.h"
@@ -18,12 +19,14 @@
 #include "lib/job/message.h"
 
 struct dispatch;
+struct shelf;
 
 struct dispatch_config {
 	struct loop *loop;
 	const struct conf *conf;
 	const struct conf_pool *pool;
 	struct environment *environment;
+	struct prefetch *prefetch; /* is told of what runs; bounds what is unanswered */
 	struct board_slot *slot; /* counters and the current run are kept there */
 };
 
@@ -54,6 +57,8 @@ void dispatch_hold(const struct dispatch *x, struct peer *store);
 void dispatch_delivered(struct dispatch *x, struct source *source, struct source_tag tag,
     const struct message *m);
 void dispatch_lost(struct dispatch *x, struct source *source);
+
+struct shelf *dispatch_shelf(struct dispatch *x); /* what it holds; the waiting ones may be handed back */
 
 /* Starts nothing more and gives back what has not started. The runs that go on have so long to
  * end; then they are stopped and released. hurry: they are killed. */

@@ -9,6 +9,7 @@
 
 #include "daemon/process.h"
 #include "daemon/store_link.h"
+#include "daemon/worker/balance.h"
 #include "daemon/worker/consume.h"
 #include "daemon/worker/dispatch.h"
 #include "daemon/worker/environment.h"
@@ -25,6 +26,8 @@ struct worker {
 	struct environment *environment;
 	struct dispatch *dispatch; /* NULL until START */
 	struct consume *consume;
+	struct prefetch prefetch;
+	struct balance *balance;
 	struct store_link *link;
 	struct loop_hook turn;
 	struct loop_timer hurry, cancel;
@@ -154,6 +157,7 @@ static void on_changed(void *arg)
 {
 	OBJ(struct worker, w, arg, WORKER_MAGIC);
 
+	balance_look(w->balance);
 	process_board_changed(w->p);
 }
 
@@ -209,6 +213,22 @@ static void name_node(struct worker *w)
 		slice_copy(w->node, sizeof w->node, slice_str("localhost"));
 }
 
+/* Runs that go on at a time, as far as the queues' own handlers tell. */
+static uint32_t slots_of(const struct conf *conf, const struct conf_pool *pool)
+{
+	int64_t slots = 1;
+
+	for (size_t i = 0; i < pool->queues.n; i++) {
+		const struct conf_queue *queue = conf_queue(conf, slice_str(pool->queues.v[i]));
+		const struct conf_handler *handler =
+		    queue && queue->handler ? conf_handler(conf, slice_str(queue->handler)) : NULL;
+
+		if (handler && handler->concurrency > slots)
+			slots = handler->concurrency;
+	}
+	return (uint32_t)slots;
+}
+
 static int worker_start(struct process *p, struct err *err)
 {
 	static const struct store_link_ops link_ops = {
@@ -227,15 +247,19 @@ static int worker_start(struct process *p, struct err *err)
 	name_node(w);
 	w->environment = environment_new(p->conf, w->node, p->name, environ);
 	connection = xasprintf("skep %s %s", w->node, p->name);
+	prefetch_init(&w->prefetch, (uint32_t)pool->prefetch, slots_of(p->conf, pool),
+	    (uint32_t)pool->queues.n);
 	w->dispatch = dispatch_new(&(struct dispatch_config){.loop = p->loop,
 				       .conf = p->conf,
 				       .pool = pool,
 				       .environment = w->environment,
+				       .prefetch = &w->prefetch,
 				       .slot = p->slot},
 	    &dispatch_events, w);
-	w->consume = consume_new(p->loop, p->conf, pool, connection, &consume_events, w, err);
+	w->consume = consume_new(p->loop, p->conf, pool, w->prefetch.value, connection, &consume_events, w, err);
 	if (!w->consume)
 		return err->code;
+	w->balance = balance_new(p, &w->prefetch, w->dispatch, w->consume);
 	w->link = store_link_new(p, &link_ops, w);
 	return 0;
 }

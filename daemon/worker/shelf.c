@@ -195,6 +195,13 @@ void shelf_requeued(struct shelf *s, struct delivery *d)
 	over(s, d);
 }
 
+int64_t shelf_waits_since_ms(const struct shelf *s)
+{
+	const struct delivery *d = list_first(&s->waiting, struct delivery, link);
+
+	return d ? d->arrived_ms : INT64_MAX;
+}
+
 void shelf_forget_waiting(struct shelf *s, const struct source *source, bool hand_back)
 {
 	list_each(struct delivery, d, &s->waiting, link) {

@@ -47,6 +47,9 @@ void shelf_requeued(struct shelf *s, struct delivery *d);
 /* Tells the source alone: the run goes on. */
 void shelf_ack_early(struct delivery *d);
 
+/* Since when the first that waits does, monotonic; INT64_MAX: none does. */
+int64_t shelf_waits_since_ms(const struct shelf *s);
+
 /* Forgets what waits from `source` (NULL: from all), handing it back or not. */
 void shelf_forget_waiting(struct shelf *s, const struct source *source, bool hand_back);
 

@@ -30,6 +30,9 @@ enum consumer_state {
 	CONSUMER_TOPOLOGY,
 	CONSUMER_QOS,
 	CONSUMER_CONSUMING,
+	CONSUMER_PAUSING,  /* cancel is sent */
+	CONSUMER_PAUSED,   /* the channel is open and no consumer there */
+	CONSUMER_RESUMING, /* qos and consume are sent, not for the first time in this session */
 	CONSUMER_CANCELLING,
 	CONSUMER_STOPPED,
 };
@@ -38,10 +41,13 @@ enum consumer_state {
 static const unsigned allowed[] = {
     [CONSUMER_WAITING] = TO(OPENING) | TO(PARKED) | TO(STOPPED),
     [CONSUMER_PARKED] = TO(OPENING) | TO(WAITING) | TO(STOPPED),
-    [CONSUMER_OPENING] = TO(TOPOLOGY) | TO(QOS) | TO(WAITING) | TO(PARKED) | TO(STOPPED),
-    [CONSUMER_TOPOLOGY] = TO(QOS) | TO(WAITING) | TO(PARKED) | TO(STOPPED),
+    [CONSUMER_OPENING] = TO(TOPOLOGY) | TO(QOS) | TO(PAUSED) | TO(WAITING) | TO(PARKED) | TO(STOPPED),
+    [CONSUMER_TOPOLOGY] = TO(QOS) | TO(PAUSED) | TO(WAITING) | TO(PARKED) | TO(STOPPED),
     [CONSUMER_QOS] = TO(CONSUMING) | TO(WAITING) | TO(PARKED) | TO(STOPPED),
-    [CONSUMER_CONSUMING] = TO(CANCELLING) | TO(WAITING) | TO(PARKED) | TO(STOPPED),
+    [CONSUMER_CONSUMING] = TO(PAUSING) | TO(CANCELLING) | TO(WAITING) | TO(PARKED) | TO(STOPPED),
+    [CONSUMER_PAUSING] = TO(PAUSED) | TO(CANCELLING) | TO(WAITING) | TO(PARKED),
+    [CONSUMER_PAUSED] = TO(RESUMING) | TO(WAITING) | TO(PARKED) | TO(STOPPED),
+    [CONSUMER_RESUMING] = TO(CONSUMING) | TO(CANCELLING) | TO(WAITING) | TO(PARKED),
     [CONSUMER_CANCELLING] = TO(STOPPED),
     [CONSUMER_STOPPED] = 0,
 };
@@ -53,16 +59,18 @@ struct amqp_consumer {
 	struct channel *channel;
 	const struct conf_queue *queue;
 	enum conf_topology topology;
-	uint16_t prefetch;
+	uint16_t wanted;   /* prefetch */
+	uint16_t prefetch; /* of the consumer that the broker was asked for; 0: there is none */
 	const struct amqp_consumer_events *events;
 	void *arg;
 
 	enum consumer_state state;
-	uint32_t session;
+	uint32_t session, consumes; /* consumes: makes each tag another */
 	bool delivering; /* this session has begun to consume */
+	bool resuming;   /* stopped while it resumed: two more answers come */
 	size_t steps;    /* of the topology, not yet answered */
 	unsigned tries;
-	int64_t consuming_since_ms, told_ms; /* told_ms: 0 when there was nothing to tell */
+	int64_t since_ms, told_ms; /* since_ms: has begun; told_ms: 0 when there was nothing to tell */
 	struct loop_timer timer;
 	struct tags tags;
 	char tag[256];
@@ -75,6 +83,71 @@ static void set_state(struct amqp_consumer *c, enum consumer_state state)
 	c->state = state;
 }
 
+/* --- consume and cancel ----------------------------------------------------------------------------- */
+
+static void send_consume(struct amqp_consumer *c)
+{
+	amqp_basic_qos_t qos = {.prefetch_count = c->wanted};
+	amqp_basic_consume_t consume = {.queue = wire_str(c->queue->section)};
+	char host[65] = "";
+
+	c->prefetch = c->wanted;
+	tags_allow(&c->tags, c->prefetch);
+	channel_send(c->channel, AMQP_BASIC_QOS_METHOD, &qos);
+	gethostname(host, sizeof host - 1);
+	snprintf(c->tag, sizeof c->tag, "%s.%ld.%.150s.%" PRIu32, host, (long)getpid(),
+	    c->queue->section, ++c->consumes);
+	consume.consumer_tag = wire_str(c->tag);
+	channel_send(c->channel, AMQP_BASIC_CONSUME_METHOD, &consume);
+}
+
+static void send_ack(void *arg, uint64_t tag, bool multiple)
+{
+	struct amqp_consumer *c = arg;
+	amqp_basic_ack_t m = {.delivery_tag = tag, .multiple = multiple};
+
+	channel_send(c->channel, AMQP_BASIC_ACK_METHOD, &m);
+}
+
+static void send_cancel(struct amqp_consumer *c)
+{
+	amqp_basic_cancel_t m = {.consumer_tag = wire_str(c->tag)};
+
+	channel_send(c->channel, AMQP_BASIC_CANCEL_METHOD, &m);
+}
+
+/* The consumer that is there has another prefetch than is wanted: it must go first. */
+static void pause_if_changed(struct amqp_consumer *c)
+{
+	if (c->state != CONSUMER_CONSUMING || c->wanted == c->prefetch)
+		return;
+	set_state(c, CONSUMER_PAUSING);
+	send_cancel(c);
+}
+
+static void resume(struct amqp_consumer *c)
+{
+	if (c->state != CONSUMER_PAUSED || c->wanted == 0 || tags_unsettled(&c->tags) > c->wanted / 2)
+		return;
+	set_state(c, CONSUMER_RESUMING);
+	tags_fold(&c->tags, send_ack, c);
+	send_consume(c);
+}
+
+void amqp_consumer_set_prefetch(struct amqp_consumer *c, uint16_t n)
+{
+	if (n > AMQP_PREFETCH_MAX)
+		BUG("a prefetch of %u", n);
+	c->wanted = n;
+	pause_if_changed(c);
+	resume(c);
+}
+
+bool amqp_consumer_is_paused(const struct amqp_consumer *c)
+{
+	return c->wanted == 0 && c->prefetch == 0;
+}
+
 /* --- a session begins ----------------------------------------------------------------------------- */
 
 static void begin(struct amqp_consumer *c)
@@ -84,6 +157,7 @@ static void begin(struct amqp_consumer *c)
 	loop_timer_stop(&c->timer);
 	set_state(c, CONSUMER_OPENING);
 	c->session++;
+	c->prefetch = 0;
 	tags_reset(&c->tags);
 	channel_open(c->channel);
 }
@@ -103,24 +177,28 @@ static void on_timer(struct loop_timer *timer)
 	begin(c);
 }
 
+/* The topology is there, and the consumer on its way, unless none is wanted for now. */
+static void topology_done(struct amqp_consumer *c)
+{
+	set_state(c, c->prefetch ? CONSUMER_QOS : CONSUMER_PAUSED);
+	c->since_ms = loop_now_ms(conn_loop(c->conn));
+	resume(c);
+}
+
 static void on_opened(void *arg)
 {
 	OBJ(struct amqp_consumer, c, arg, CONSUMER_MAGIC);
 	struct topology_step steps[TOPOLOGY_STEPS_MAX];
-	amqp_basic_qos_t qos = {.prefetch_count = c->prefetch};
-	amqp_basic_consume_t consume = {.queue = wire_str(c->queue->section)};
-	char host[65] = "";
 
 	c->steps = topology_steps(c->topology, c->queue, steps);
 	for (size_t i = 0; i < c->steps; i++)
 		declare_send(c->channel, &steps[i]);
-	channel_send(c->channel, AMQP_BASIC_QOS_METHOD, &qos);
-	gethostname(host, sizeof host - 1);
-	snprintf(c->tag, sizeof c->tag, "%s.%ld.%.150s.%" PRIu32, host, (long)getpid(),
-	    c->queue->section, c->session);
-	consume.consumer_tag = wire_str(c->tag);
-	channel_send(c->channel, AMQP_BASIC_CONSUME_METHOD, &consume);
-	set_state(c, c->steps ? CONSUMER_TOPOLOGY : CONSUMER_QOS);
+	if (c->wanted)
+		send_consume(c);
+	if (c->steps)
+		set_state(c, CONSUMER_TOPOLOGY);
+	else
+		topology_done(c);
 }
 
 /* --- and ends ------------------------------------------------------------------------------------- */
@@ -132,14 +210,22 @@ static bool end_session(struct amqp_consumer *c)
 
 	c->delivering = false;
 	c->session++;
+	c->prefetch = 0;
 	tags_reset(&c->tags);
 	return told;
 }
 
+/* The queue is there and may be used. */
+static bool has_begun(const struct amqp_consumer *c)
+{
+	return c->state == CONSUMER_CONSUMING || c->state == CONSUMER_PAUSING
+	    || c->state == CONSUMER_PAUSED || c->state == CONSUMER_RESUMING;
+}
+
 static void wait_or_park(struct amqp_consumer *c, bool park)
 {
-	if (c->state == CONSUMER_CONSUMING
-	    && loop_now_ms(conn_loop(c->conn)) - c->consuming_since_ms >= CONSUMER_STABLE_MS)
+	if (has_begun(c)
+	    && loop_now_ms(conn_loop(c->conn)) - c->since_ms >= CONSUMER_STABLE_MS)
 		c->tries = 0;
 	set_state(c, park ? CONSUMER_PARKED : CONSUMER_WAITING);
 	if (park) {
@@ -157,7 +243,7 @@ static void wait_or_park(struct amqp_consumer *c, bool park)
 static void refused(struct amqp_consumer *c, unsigned code, const char *why)
 {
 	bool park = code == AMQP_ACCESS_REFUSED
-	    || (code == AMQP_PRECONDITION_FAILED && c->state != CONSUMER_CONSUMING);
+	    || (code == AMQP_PRECONDITION_FAILED && !has_begun(c));
 	int64_t now = loop_now_ms(conn_loop(c->conn));
 
 	if (park) {
@@ -191,6 +277,9 @@ static void on_closed(void *arg, unsigned code, const char *why)
 	case CONSUMER_TOPOLOGY:
 	case CONSUMER_QOS:
 	case CONSUMER_CONSUMING:
+	case CONSUMER_PAUSING:
+	case CONSUMER_PAUSED:
+	case CONSUMER_RESUMING:
 		if (code) {
 			refused(c, code, why);
 		} else {
@@ -212,26 +301,42 @@ static void on_closed(void *arg, unsigned code, const char *why)
 
 /* --- methods -------------------------------------------------------------------------------------- */
 
+/* Also after amqp_consumer_stop(), which does not wait for them. */
+static bool awaits_consume_ok(const struct amqp_consumer *c)
+{
+	return c->state == CONSUMER_QOS || c->state == CONSUMER_RESUMING
+	    || (c->state == CONSUMER_CANCELLING && c->resuming);
+}
+
 static int on_qos_ok(struct amqp_consumer *c, const amqp_method_t *m UNUSED, struct err *err)
 {
-	if (c->state != CONSUMER_QOS)
+	if (!awaits_consume_ok(c))
 		return err_set(err, -EPROTO, "the broker sent an unexpected qos-ok");
 	return 0;
 }
 
 static int on_consume_ok(struct amqp_consumer *c, const amqp_method_t *m UNUSED, struct err *err)
 {
-	if (c->state != CONSUMER_QOS)
+	if (!awaits_consume_ok(c))
 		return err_set(err, -EPROTO, "the broker sent an unexpected consume-ok");
-	set_state(c, CONSUMER_CONSUMING);
 	c->delivering = true;
 	c->told_ms = 0;
-	c->consuming_since_ms = loop_now_ms(conn_loop(c->conn));
+	c->resuming = false;
+	if (c->state == CONSUMER_CANCELLING)
+		return 0;
+	set_state(c, CONSUMER_CONSUMING);
+	pause_if_changed(c);
 	return 0;
 }
 
 static int on_cancel_ok(struct amqp_consumer *c, const amqp_method_t *m UNUSED, struct err *err)
 {
+	if (c->state == CONSUMER_PAUSING) {
+		set_state(c, CONSUMER_PAUSED);
+		c->prefetch = 0;
+		resume(c);
+		return 0;
+	}
 	if (c->state != CONSUMER_CANCELLING)
 		return err_set(err, -EPROTO, "the broker sent an unexpected cancel-ok");
 	set_state(c, CONSUMER_STOPPED);
@@ -248,7 +353,7 @@ static int on_cancel(struct amqp_consumer *c, const amqp_method_t *m UNUSED, str
 		c->events->stopped(c->arg);
 		return 0;
 	}
-	if (c->state != CONSUMER_CONSUMING)
+	if (!has_begun(c))
 		return 0;
 	conn_notice(c->conn, AMQP_NOTICE_WARN,
 	    "queue '%s': the broker cancelled the consumer (the queue was deleted or has moved)",
@@ -276,7 +381,7 @@ static int on_method(void *arg, const amqp_method_t *m, struct err *err)
 
 	if (c->state == CONSUMER_TOPOLOGY && declare_is_answer(m->id)) {
 		if (--c->steps == 0)
-			set_state(c, CONSUMER_QOS);
+			topology_done(c);
 		return 0;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
@@ -347,19 +452,12 @@ void amqp_consumer_reject(struct amqp_consumer *c, struct amqp_tag tag)
 	reject(c, tag.delivery);
 }
 
-static void send_ack(void *arg, uint64_t tag, bool multiple)
-{
-	struct amqp_consumer *c = arg;
-	amqp_basic_ack_t m = {.delivery_tag = tag, .multiple = multiple};
-
-	channel_send(c->channel, AMQP_BASIC_ACK_METHOD, &m);
-}
-
 static void on_before_write(void *arg)
 {
 	OBJ(struct amqp_consumer, c, arg, CONSUMER_MAGIC);
 
 	tags_fold(&c->tags, send_ack, c);
+	resume(c); /* it may have waited for these */
 }
 
 /* --- life ----------------------------------------------------------------------------------------- */
@@ -378,16 +476,16 @@ struct amqp_consumer *amqp_consumer_new(struct amqp_conn *conn, const struct con
 	};
 	struct amqp_consumer *c = xcalloc(1, sizeof *c);
 
-	if (prefetch == 0)
+	if (prefetch == 0 || prefetch > AMQP_PREFETCH_MAX)
 		BUG("a consumer without a bound on its deliveries");
 	c->magic = CONSUMER_MAGIC;
 	c->conn = conn;
 	c->queue = queue;
 	c->topology = topology;
-	c->prefetch = prefetch;
+	c->wanted = prefetch;
 	c->events = events;
 	c->arg = arg;
-	tags_init(&c->tags, prefetch);
+	tags_init(&c->tags);
 	loop_timer_init(&c->timer, conn_loop(conn), on_timer, c);
 	c->channel = channel_new(conn, max_body_bytes, &ops, c);
 	begin(c);
@@ -407,19 +505,32 @@ void amqp_consumer_free(struct amqp_consumer *c)
 
 void amqp_consumer_stop(struct amqp_consumer *c)
 {
-	amqp_basic_cancel_t m = {.consumer_tag = wire_str(c->tag)};
-
-	if (c->state == CONSUMER_CANCELLING || c->state == CONSUMER_STOPPED)
+	switch (c->state) {
+	case CONSUMER_CANCELLING:
+	case CONSUMER_STOPPED:
 		return;
-	loop_timer_stop(&c->timer);
-	if (c->state == CONSUMER_CONSUMING) {
+	case CONSUMER_RESUMING:
+	case CONSUMER_CONSUMING:
+		c->resuming = c->state == CONSUMER_RESUMING;
+		send_cancel(c);
 		set_state(c, CONSUMER_CANCELLING);
-		channel_send(c->channel, AMQP_BASIC_CANCEL_METHOD, &m);
 		return;
+	case CONSUMER_PAUSING:
+		set_state(c, CONSUMER_CANCELLING);
+		return;
+	case CONSUMER_PAUSED:
+		break;
+	case CONSUMER_WAITING:
+	case CONSUMER_PARKED:
+	case CONSUMER_OPENING:
+	case CONSUMER_TOPOLOGY:
+	case CONSUMER_QOS:
+		/* What the broker may just be sending goes back with the channel. */
+		loop_timer_stop(&c->timer);
+		channel_close(c->channel);
+		end_session(c);
+		break;
 	}
-	/* What the broker may just be sending goes back with the channel. */
-	channel_close(c->channel);
-	end_session(c);
 	set_state(c, CONSUMER_STOPPED);
 	c->events->stopped(c->arg);
 }

@@ -6,6 +6,15 @@
  *
  *     WAITING -> OPENING -> TOPOLOGY -> QOS -> CONSUMING -> CANCELLING -> STOPPED
  *                                    any error -> WAITING (backoff) or PARKED (60 s)
+ *
+ * The prefetch of a consumer cannot be changed: basic.qos with global=0 is about those that come after it, and
+ * quorum queues refuse global=1 (540). So one takes the place of the other, on the same channel and in the same
+ * session: what was delivered stays valid.
+ *
+ *     CONSUMING -> PAUSING (basic.cancel) -> PAUSED -> RESUMING (basic.qos, basic.consume) -> CONSUMING
+ *
+ * A quorum queue gives back what was on its way to the cancelled consumer, and that counts as a delivery
+ * (x-delivery-count, redelivered): a change is no thing to do often.
  */
 #ifndef SKEP_AMQP_CONSUMER_H
 #define SKEP_AMQP_CONSUMER_H
@@ -35,6 +44,8 @@ struct amqp_consumer_events {
 	void (*stopped)(void *arg);
 };
 
+#define AMQP_PREFETCH_MAX 2000 /* of quorum queues */
+
 /* Belongs to `conn` (created after it, freed before it). Starts whenever the connection is up. `queue` is
  * borrowed for life. Notices go through the connection's events. */
 struct amqp_consumer *amqp_consumer_new(struct amqp_conn *conn, const struct conf_queue *queue,
@@ -44,6 +55,14 @@ void amqp_consumer_free(struct amqp_consumer *c);
 
 /* basic.cancel; deliveries go on until it is confirmed, then `stopped` (at once if it is not consuming). */
 void amqp_consumer_stop(struct amqp_consumer *c);
+
+/* From now on up to n deliveries that are not settled; 0: none at all until it is called again. What was delivered
+ * under the old value does not count against the new one, so that the change waits until at most n/2 of them are
+ * left: 1.5 * AMQP_PREFETCH_MAX are never exceeded. */
+void amqp_consumer_set_prefetch(struct amqp_consumer *c, uint16_t n);
+
+/* The prefetch is 0 and the broker knows: nothing will be delivered. */
+bool amqp_consumer_is_paused(const struct amqp_consumer *c);
 
 /* Settlements. Acks of one loop turn are folded: a run of tags without a gap to the oldest unsettled one
  * becomes a single `multiple`. Written with the connection's next flush. */

@@ -3,9 +3,9 @@
 
 #include <errno.h>
 
-void tags_init(struct tags *t, size_t capacity)
+void tags_init(struct tags *t)
 {
-	*t = (struct tags){.e = xcalloc(capacity, sizeof *t->e), .cap = capacity};
+	*t = (struct tags){0};
 }
 
 void tags_free(struct tags *t)
@@ -14,9 +14,18 @@ void tags_free(struct tags *t)
 	*t = (struct tags){0};
 }
 
+void tags_allow(struct tags *t, size_t n)
+{
+	t->most = t->n + n;
+	if (t->most <= t->cap)
+		return;
+	t->e = xrealloc(t->e, t->most * sizeof *t->e);
+	t->cap = t->most;
+}
+
 void tags_reset(struct tags *t)
 {
-	t->n = t->nacked = 0;
+	t->n = t->most = t->nacked = 0;
 	t->last = 0;
 }
 
@@ -24,7 +33,7 @@ int tags_add(struct tags *t, uint64_t tag)
 {
 	if (tag <= t->last)
 		return -EPROTO;
-	if (t->n == t->cap)
+	if (t->n >= t->most)
 		return -ENOBUFS;
 	t->e[t->n++] = (struct tag_entry){.tag = tag};
 	t->last = tag;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The deliveries of one session that are not settled, in the order of their tags, at most as many as the
- * prefetch allows. Pure. Acks are only marked; tags_fold() says what to send for them: everything up to
+ * The deliveries of one session that are not settled, in the order of their tags, at most as many as were
+ * allowed. Pure. Acks are only marked; tags_fold() says what to send for them: everything up to
  * the first tag without an ack by one `multiple`, the rest one by one.
  */
 #ifndef SKEP_AMQP_TAGS_H
@@ -14,15 +14,16 @@ struct tags {
 		uint64_t tag;
 		bool acked;
 	} *e;
-	size_t n, cap, nacked;
+	size_t n, most, cap, nacked; /* cap: how many `e` has room for */
 	uint64_t last; /* greatest tag ever added */
 };
 
-void tags_init(struct tags *t, size_t capacity);
+void tags_init(struct tags *t);
 void tags_free(struct tags *t);
+void tags_allow(struct tags *t, size_t n); /* so many beside those that are there now */
 void tags_reset(struct tags *t); /* a new session: tags begin at 1 again */
 
-/* 0, -EPROTO (not greater than the last one) or -ENOBUFS (more than the prefetch). */
+/* 0, -EPROTO (not greater than the last one) or -ENOBUFS (more than were allowed). */
 int tags_add(struct tags *t, uint64_t tag);
 
 /* Both are false for a tag that is not there or was acked already. */

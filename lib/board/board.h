@@ -14,7 +14,7 @@
 #include "lib/base/err.h"
 #include "lib/base/id.h"
 
-#define BOARD_LAYOUT 1 /* changes with anything below */
+#define BOARD_LAYOUT 2 /* changes with anything below */
 #define BOARD_RUNS_MAX 4
 #define BOARD_QUEUES_MAX 64 /* queues of the configuration whose depth is shown */
 
@@ -58,6 +58,7 @@ struct board_slot {
 	struct board_run runs[BOARD_RUNS_MAX];
 	uint64_t parcels_ready, parcels_delayed; /* the store */
 	struct board_depth depths[BOARD_QUEUES_MAX]; /* the courier, by queue index */
+	uint32_t prefetch; /* a worker: of each of its consumers now; 0: paused */
 };
 
 struct board;

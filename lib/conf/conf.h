@@ -25,7 +25,7 @@ enum conf_queue_type { QUEUE_QUORUM, QUEUE_CLASSIC };
 typedef char *conf_TEXT;
 typedef char *conf_PATH;
 typedef struct conf_words conf_WORDS, conf_URLS, conf_COMMAND, conf_ENV;
-typedef int64_t conf_INT, conf_DURATION, conf_SIZE;
+typedef int64_t conf_INT, conf_AUTO, conf_DURATION, conf_SIZE;
 typedef bool conf_BOOL;
 typedef enum log_level conf_LEVEL;
 typedef enum conf_topology conf_TOPOLOGY;

@@ -207,6 +207,25 @@ static int int_format(const void *field, struct buf *out)
 	return buf_adds(out, int_text(text, *(const int64_t *)field));
 }
 
+static int auto_parse(const struct conf_option *o, void *field, const char *text, struct err *err)
+{
+	const char *rest;
+	int64_t value;
+
+	if (strcmp(text, "auto") == 0) {
+		*(conf_AUTO *)field = 0;
+		return 0;
+	}
+	if (read_number(text, &value, &rest) < 0 || *rest)
+		return err_set(err, -EINVAL, "'%s' is neither a whole number nor auto", text);
+	return bounded(o, value, int_text, field, err);
+}
+
+static int auto_format(const void *field, struct buf *out)
+{
+	return *(const conf_AUTO *)field ? int_format(field, out) : buf_adds(out, "auto");
+}
+
 static int size_parse(const struct conf_option *o, void *field, const char *text, struct err *err)
 {
 	const char *rest;
@@ -374,6 +393,7 @@ static const struct type_ops types[CONF_TYPE_COUNT] = {
     [CONF_COMMAND] = {command_parse, command_format, words_clear},
     [CONF_ENV] = {env_parse, command_format, words_clear},
     [CONF_INT] = {int_parse, int_format, NULL},
+    [CONF_AUTO] = {auto_parse, auto_format, NULL},
     [CONF_DURATION] = {duration_parse, duration_format, NULL},
     [CONF_SIZE] = {size_parse, size_format, NULL},
     [CONF_BOOL] = {bool_parse, bool_format, NULL},
@@ -398,7 +418,7 @@ static size_t field_size(enum conf_type type)
 	static const size_t sizes[CONF_TYPE_COUNT] = {
 #define SIZE_OF(TYPE) [CONF_##TYPE] = sizeof(conf_##TYPE)
 	    SIZE_OF(TEXT), SIZE_OF(PATH), SIZE_OF(WORDS), SIZE_OF(URLS), SIZE_OF(COMMAND),
-	    SIZE_OF(ENV), SIZE_OF(INT), SIZE_OF(DURATION), SIZE_OF(SIZE), SIZE_OF(BOOL),
+	    SIZE_OF(ENV), SIZE_OF(INT), SIZE_OF(AUTO), SIZE_OF(DURATION), SIZE_OF(SIZE), SIZE_OF(BOOL),
 	    SIZE_OF(LEVEL), SIZE_OF(TOPOLOGY), SIZE_OF(QUEUE_TYPE), SIZE_OF(BACKOFF),
 	    SIZE_OF(EXITS)};
 

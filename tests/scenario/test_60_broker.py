@@ -207,7 +207,8 @@ def test_heartbeats_go_on_while_a_handler_runs(skep: Skep, broker: Broker) -> No
 
 def test_a_full_queue_holds_submits_back(skep: Skep, broker: Broker) -> None:
     """The broker nacks what a queue with a limit cannot take: it waits here and is tried again."""
-    prepare(skep, "quorum").start()
+    prepare(skep, "quorum").set("pool work", prefetch=1)
+    skep.start()
     skep.wait_consuming("work")
     broker.rabbit.ctl(
         "set_policy", "-p", broker.vhost, "short", "^work$",

@@ -65,7 +65,7 @@ def fill(disk: Path, leave: int) -> Path:
 
 
 def test_outcomes_wait_unacknowledged_until_there_is_room(skep: Skep, broker: Broker, small_disk: Path) -> None:
-    prepare(skep, "classic")
+    prepare(skep, "classic", prefetch=1)
     skep.set("daemon", state_dir=small_disk)
     skep.set("store", min_free="8M")
     skep.start()

@@ -6,198 +6,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "lib/amqp/connection.h"
-#include "lib/amqp/consumer.h"
-#include "tests/unit/fake_broker.h"
-
-static struct {
-	struct loop *loop;
-	struct broker broker;
-	struct amqp_conn *conn;
-	struct amqp_consumer *consumer;
-	struct conf_queue queue;
-	struct loop_timer limit;
-	struct buf events; /* what the owner was told, one word each */
-	char notices[8192];
-	struct amqp_tag tags[64];
-	size_t ntags;
-	uint64_t body_bytes, body_sum;
-	bool ack; /* every delivery at once */
-	bool (*done)(void);
-} t;
-
-/* --- what the owner hears ------------------------------------------------------------------------- */
-
-static void look(void)
-{
-	if (t.done && t.done())
-		loop_stop(t.loop);
-}
-
-static void on_up(void *arg UNUSED)
-{
-	buf_adds(&t.events, "up ");
-	look();
-}
-
-static void on_down(void *arg UNUSED, const char *why UNUSED)
-{
-	buf_adds(&t.events, "down ");
-	look();
-}
-
-static void on_blocked(void *arg UNUSED, bool blocked)
-{
-	buf_adds(&t.events, blocked ? "blocked " : "unblocked ");
-	look();
-}
-
-static void on_conn_closed(void *arg UNUSED)
-{
-	buf_adds(&t.events, "closed ");
-	look();
-}
-
-static void on_notice(void *arg UNUSED, enum amqp_notice level, const char *text)
-{
-	size_t n = strlen(t.notices);
-
-	snprintf(t.notices + n, sizeof t.notices - n, "%d: %s\n", level, text);
-	look();
-}
-
-static void on_delivery(void *arg UNUSED, struct amqp_tag tag, const struct message *m)
-{
-	buf_addf(&t.events, "m%llu ", (unsigned long long)tag.delivery);
-	t.tags[t.ntags++] = tag;
-	t.body_bytes = m->body.n;
-	t.body_sum = 0;
-	for (size_t i = 0; i < m->body.n; i++)
-		t.body_sum += m->body.p[i] * (i + 1);
-	if (t.ack)
-		amqp_consumer_ack(t.consumer, tag);
-	look();
-}
-
-static void on_oversize(void *arg UNUSED, const struct message *m UNUSED, uint64_t body_bytes)
-{
-	buf_addf(&t.events, "oversize%llu ", (unsigned long long)body_bytes);
-	look();
-}
-
-static void on_lost(void *arg UNUSED)
-{
-	buf_adds(&t.events, "lost ");
-	look();
-}
-
-static void on_stopped(void *arg UNUSED)
-{
-	buf_adds(&t.events, "stopped ");
-	look();
-}
-
-static const struct amqp_conn_events conn_events = {on_up, on_down, on_blocked, on_conn_closed, on_notice};
-static const struct amqp_consumer_events consumer_events = {on_delivery, on_oversize, on_lost, on_stopped};
-
-/* --- the stage ------------------------------------------------------------------------------------ */
-
-static void on_limit(struct loop_timer *timer UNUSED)
-{
-	fail_msg("nothing more happens; events: " SLICE_FMT "; notices:\n%s", SLICE_ARG(buf_slice(&t.events)),
-	    t.notices);
-}
-
-static int setup(void **state)
-{
-	static char name[] = "mail";
-
-	(void)state;
-	memset(&t, 0, sizeof t);
-	t.loop = loop_new();
-	buf_init(&t.events, 1u << 16);
-	broker_open(&t.broker, t.loop);
-	t.queue = (struct conf_queue){.section = name, .type = QUEUE_QUORUM};
-	loop_timer_init(&t.limit, t.loop, on_limit, NULL);
-	loop_timer_set(&t.limit, 20000);
-	return 0;
-}
-
-static void connect_to(const char *url, enum conf_topology topology, uint16_t prefetch)
-{
-	char own[64];
-	const char *urls[2] = {own, url};
-	const struct amqp_conn_config config = {.urls = urls, .nurls = url ? 2 : 1, .name = "test",
-	    .heartbeat_ms = 1000, .connect_timeout_ms = 1000, .reconnect_max_ms = 100};
-	struct err err = {0};
-
-	snprintf(own, sizeof own, "amqp://127.0.0.1:%u/", t.broker.port);
-	t.conn = amqp_conn_new(t.loop, &config, &conn_events, NULL, &err);
-	assert_non_null(t.conn);
-	t.consumer = amqp_consumer_new(t.conn, &t.queue, topology, prefetch, 100000, &consumer_events,
-	    NULL);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	amqp_consumer_free(t.consumer);
-	amqp_conn_free(t.conn);
-	broker_free(&t.broker);
-	buf_free(&t.events);
-	loop_free(t.loop);
-	return 0;
-}
-
-static bool has_event(const char *event)
-{
-	char text[4096];
-
-	return strstr(slice_copy(text, sizeof text, buf_slice(&t.events)), event) != NULL;
-}
-
-static void run_until(bool (*done)(void))
-{
-	t.done = done;
-	if (!done())
-		loop_run(t.loop);
-	t.done = NULL;
-}
-
-static bool delivered(void)
-{
-	return t.ntags > 0;
-}
-
-static bool down(void)
-{
-	return has_event("down");
-}
-
-static bool closed(void)
-{
-	return has_event("closed");
-}
-
-/* Looks at every turn, for what the broker alone sees. */
-static void on_turn(struct loop_hook *hook UNUSED)
-{
-	look();
-}
-
-static void run_until_broker(bool (*done)(void))
-{
-	struct loop_hook hook;
-
-	loop_hook_add(t.loop, &hook, on_turn, NULL);
-	run_until(done);
-	loop_hook_del(&hook);
-}
-
-static bool consumed(const amqp_method_t *m)
-{
-	return m->id == AMQP_BASIC_CONSUME_METHOD;
-}
+#include "tests/unit/amqp_stage.h"
 
 /* --- bad frames ----------------------------------------------------------------------------------- */
 
@@ -396,11 +205,6 @@ static bool answer_nothing(struct broker *b, uint16_t channel UNUSED, const amqp
 	return b->sessions == 1;
 }
 
-static bool up(void)
-{
-	return has_event("up ");
-}
-
 static void another_version_is_no_broker(void **state)
 {
 	(void)state;
@@ -433,11 +237,6 @@ static uint64_t sum(size_t n)
 	return s;
 }
 
-static bool acked(void)
-{
-	return buf_size(&t.broker.log) > 0;
-}
-
 static void one_byte_at_a_time_is_enough(void **state)
 {
 	(void)state;
@@ -462,11 +261,6 @@ static bool deliver_many(struct broker *b, uint16_t channel, const amqp_method_t
 	for (uint64_t tag = 2; tag <= 5; tag++)
 		broker_deliver(b, channel, tag, big, 10, 10);
 	return true;
-}
-
-static bool five(void)
-{
-	return t.ntags == 5;
 }
 
 static void acks_of_one_turn_are_one_frame(void **state)
@@ -565,11 +359,6 @@ static bool cancel_first(struct broker *b, uint16_t channel, const amqp_method_t
 	return true;
 }
 
-static bool two(void)
-{
-	return t.ntags == 2;
-}
-
 static void a_cancelled_consumer_begins_again_on_a_new_channel(void **state)
 {
 	(void)state;
@@ -655,11 +444,6 @@ static void a_freed_consumer_is_not_called_any_more(void **state)
 	amqp_conn_stop(t.conn);
 	run_until(closed);
 	assert_int_equal(t.ntags, 1);
-}
-
-static bool stopped(void)
-{
-	return has_event("stopped ");
 }
 
 static void stopping_goes_in_order(void **state)

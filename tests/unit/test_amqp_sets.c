@@ -69,7 +69,8 @@ static void acks_are_folded(void **state)
 		struct tags t;
 
 		print_message("%s\n", folds[i].what);
-		tags_init(&t, 8);
+		tags_init(&t);
+		tags_allow(&t, 8);
 		for (const char *const *step = folds[i].steps; *step; step++)
 			run_step(&t, *step);
 		tags_free(&t);
@@ -81,7 +82,8 @@ static void tags_are_bounded_and_rise(void **state)
 	struct tags t;
 
 	(void)state;
-	tags_init(&t, 2);
+	tags_init(&t);
+	tags_allow(&t, 2);
 	assert_int_equal(tags_add(&t, 0), -EPROTO);
 	assert_int_equal(tags_add(&t, 7), 0);
 	assert_int_equal(tags_add(&t, 7), -EPROTO);
@@ -98,8 +100,16 @@ static void tags_are_bounded_and_rise(void **state)
 	assert_int_equal(tags_add(&t, 10), -ENOBUFS);
 	expect_fold(&t, "9 ");
 	assert_int_equal(tags_add(&t, 10), 0);
+	/* What is there does not count against what is allowed anew. */
+	tags_allow(&t, 3);
+	for (uint64_t tag = 11; tag <= 13; tag++)
+		assert_int_equal(tags_add(&t, tag), 0);
+	assert_int_equal(tags_add(&t, 14), -ENOBUFS);
+	assert_true(tags_has(&t, 7) && tags_has(&t, 10) && tags_has(&t, 13));
 	tags_reset(&t);
 	assert_int_equal(tags_unsettled(&t), 0);
+	assert_int_equal(tags_add(&t, 1), -ENOBUFS);
+	tags_allow(&t, 1);
 	assert_int_equal(tags_add(&t, 1), 0);
 	tags_free(&t);
 }
@@ -130,7 +140,8 @@ static void folding_is_exact_in_any_order(void **state)
 	struct tags t;
 
 	(void)state;
-	tags_init(&t, 50);
+	tags_init(&t);
+	tags_allow(&t, 50);
 	while (w.sent < 2000) {
 		random = random * 6364136223846793005u + 1442695040888963407u;
 		while (next <= 2000 && tags_add(&t, next) == 0)

@@ -120,6 +120,8 @@ static const struct {
     {"[pool a\n", "f:1: a section ends with ]"},
     {"[pool a] b\n", "f:1: there is text after the ]"},
     {"[pool a]\nworkers = many\n", "f:2: workers: 'many' is no whole number"},
+    {"[pool a]\nprefetch = 0\n", "f:2: prefetch: 0 is out of bounds: 1 to 2000"},
+    {"[pool a]\nprefetch = automatic\n", "f:2: prefetch: 'automatic' is neither a whole number nor auto"},
     {"[pool a]\nworkers = 2000\n", "f:2: workers: 2000 is out of bounds: 0 to 1024"},
     {"[pool a]\nworkers = 99999999999999999999\n", "f:2: workers: '9999"},
     {"[pool a]\nworkers =\n", "f:2: workers: '' is no whole number"},
@@ -364,7 +366,7 @@ static void test_parts_and_password(void **state)
 	    "[pool p]\nworkers = 1\n");
 	put(dir, "pw", "p@ss w/rd:%\nsecond\n");
 	put(parts, "10-a.conf", "[pool p]\nworkers = 2\nprefetch = 5\n");
-	put(parts, "20-b.conf", "[pool p]\nworkers = 3\n");
+	put(parts, "20-b.conf", "[pool p]\nworkers = 3\n[pool q]\n");
 	put(parts, ".hidden.conf", "rubbish");
 	put(parts, "c.conf.bak", "rubbish");
 	c = conf_load(file, &err);
@@ -372,6 +374,7 @@ static void test_parts_and_password(void **state)
 		fail_msg("%s", err.text);
 	assert_int_equal(c->pools[0].workers, 3);
 	assert_int_equal(c->pools[0].prefetch, 5);
+	assert_int_equal(c->pools[1].prefetch, 0); /* auto */
 	assert_string_equal(c->broker.url.v[0], "amqp://app:p%40ss%20w%2Frd%3A%25@h/v");
 	assert_string_equal(c->broker.url.v[1], "amqp://guest:p%40ss%20w%2Frd%3A%25@h2/");
 	assert_string_equal(c->broker.url.v[2], "amqp://app:p%40ss%20w%2Frd%3A%25@h3");

@@ -1,4 +1,4 @@
-/* links: daemon/worker/dispatch.c daemon/worker/answers.c daemon/worker/shelf.c daemon/worker/show.c daemon/worker/report.c daemon/worker/delivery.c daemon/worker/handlers.c daemon/worker/next.c daemon/worker/service.c daemon/worker/service_runs.c daemon/worker/talk.c daemon/worker/lines.c daemon/worker/chatter.c daemon/worker/launch.c daemon/worker/age.c daemon/worker/runner.c daemon/worker/capture.c daemon/worker/environment.c daemon/worker/oom.c daemon/worker/reap.c */
+/* links: daemon/worker/dispatch.c daemon/worker/answers.c daemon/worker/shelf.c daemon/worker/show.c daemon/worker/report.c daemon/worker/delivery.c daemon/worker/prefetch.c daemon/worker/handlers.c daemon/worker/next.c daemon/worker/service.c daemon/worker/service_runs.c daemon/worker/talk.c daemon/worker/lines.c daemon/worker/chatter.c daemon/worker/launch.c daemon/worker/age.c daemon/worker/runner.c daemon/worker/capture.c daemon/worker/environment.c daemon/worker/oom.c daemon/worker/reap.c */
 /* SPDX-License-Identifier: MIT */
 /*
  * A worker without broker, supervisor and database: a source that writes down what it is told, a
@@ -43,6 +43,7 @@ struct bench {
 	struct conf_queue queue;
 	struct conf_handler handlers[2];
 	struct environment *environment;
+	struct prefetch prefetch;
 	struct board_slot slot;
 	struct dispatch *dispatch;
 	struct source source;
@@ -220,7 +221,7 @@ static int setup(void **state)
 	signal(SIGPIPE, SIG_IGN);
 	assert_int_equal(reap_begin(&err), 0);
 	b->loop = loop_new();
-	b->pool.prefetch = 4;
+	prefetch_init(&b->prefetch, 4, 1, 1);
 	b->pool.take_after = 3600000;
 	b->queue.section = queue;
 	b->queue.handler = sh;
@@ -239,6 +240,7 @@ static int setup(void **state)
 				       .conf = &b->conf,
 				       .pool = &b->pool,
 				       .environment = b->environment,
+				       .prefetch = &b->prefetch,
 				       .slot = &b->slot},
 	    &events, b);
 	loop_hook_add(b->loop, &b->turn, on_turn, b);
@@ -451,7 +453,7 @@ static void test_slow_store_slows_the_starts(void **state)
 	struct bench *b = *state;
 	struct seen *first = NULL;
 
-	b->pool.prefetch = 2;
+	b->prefetch.value = 2;
 	for (int i = 0; i < 5; i++)
 		deliver(b, (char[]){(char)('a' + i), 0}, "exit 0");
 	for (int i = 0; i < 3; i++) {
