@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Two lists, since results come, and are asked for, roughly in the order of the jobs: both looks end early. */
 #include "client/libskep/inbox.h"
 
 struct letter {
 	struct list link;
 	char id[SKEP_ID_BYTES];
-	bool lost;
+	bool arrived, lost;
 	struct skep_result result;
 };
 
 void inbox_init(struct inbox *in)
 {
-	list_init(&in->pending);
-	list_init(&in->arrived);
+	in->buckets = xcalloc(INBOX_BUCKETS, sizeof *in->buckets);
+	for (size_t i = 0; i < INBOX_BUCKETS; i++)
+		list_init(&in->buckets[i]);
 	in->bytes = 0;
 }
 
@@ -23,21 +23,28 @@ static void drop(struct letter *l)
 	free(l);
 }
 
-static void drop_all(struct list *list)
-{
-	list_each(struct letter, l, list, link)
-		drop(l);
-}
-
 void inbox_free(struct inbox *in)
 {
-	drop_all(&in->pending);
-	drop_all(&in->arrived);
+	for (size_t i = 0; i < INBOX_BUCKETS; i++) {
+		list_each(struct letter, l, &in->buckets[i], link)
+			drop(l);
+	}
+	free(in->buckets);
 }
 
-static struct letter *find(struct list *list, struct slice id)
+/* FNV-1a, 32 bits (draft-eastlake-fnv). */
+static struct list *bucket(const struct inbox *in, struct slice id)
 {
-	list_each(struct letter, l, list, link) {
+	uint32_t hash = 2166136261u;
+
+	for (size_t i = 0; i < id.n; i++)
+		hash = (hash ^ id.p[i]) * 16777619u;
+	return &in->buckets[hash % INBOX_BUCKETS];
+}
+
+static struct letter *find(const struct inbox *in, struct slice id)
+{
+	list_each(struct letter, l, bucket(in, id), link) {
 		if (slice_is(id, l->id))
 			return l;
 	}
@@ -49,27 +56,28 @@ void inbox_expect(struct inbox *in, const char *id)
 	struct slice name = slice_str(id);
 	struct letter *l;
 
-	if (find(&in->arrived, name) || find(&in->pending, name))
+	if (find(in, name))
 		return;
 	l = xcalloc(1, sizeof *l);
 	slice_copy(l->id, sizeof l->id, name);
-	list_add_tail(&in->pending, &l->link);
+	list_add_tail(bucket(in, name), &l->link);
 }
 
 void inbox_forget(struct inbox *in, const char *id)
 {
-	struct letter *l = find(&in->pending, slice_str(id));
+	struct letter *l = find(in, slice_str(id));
 
-	if (l)
+	if (l && !l->arrived)
 		drop(l);
 }
 
 void inbox_put(struct inbox *in, struct slice id, enum skep_state state, struct slice body)
 {
-	struct letter *l = find(&in->pending, id);
+	struct letter *l = find(in, id);
 
-	if (!l)
+	if (!l || l->arrived)
 		return;
+	l->arrived = true;
 	l->result.state = state;
 	if (state != SKEP_JOB_DONE) {
 		l->result.error = slice_dup(body);
@@ -78,31 +86,32 @@ void inbox_put(struct inbox *in, struct slice id, enum skep_state state, struct 
 		l->result.bytes = body.n;
 		in->bytes += body.n;
 	}
-	list_del(&l->link);
-	list_add_tail(&in->arrived, &l->link);
 }
 
 void inbox_lost(struct inbox *in)
 {
-	list_each(struct letter, l, &in->pending, link)
-		l->lost = true;
+	for (size_t i = 0; i < INBOX_BUCKETS; i++) {
+		list_each(struct letter, l, &in->buckets[i], link)
+			l->lost = !l->arrived;
+	}
 }
 
 enum inbox_found inbox_take(struct inbox *in, const char *id, struct skep_result *ret)
 {
-	struct letter *l = find(&in->arrived, slice_str(id));
+	struct letter *l = find(in, slice_str(id));
 
-	if (l) {
+	if (!l)
+		return INBOX_UNKNOWN;
+	if (l->arrived) {
 		*ret = l->result;
 		in->bytes -= l->result.bytes;
 		l->result = (struct skep_result){0};
 		drop(l);
 		return INBOX_TAKEN;
 	}
-	l = find(&in->pending, slice_str(id));
-	if (l && l->lost) {
+	if (l->lost) {
 		l->lost = false;
 		return INBOX_LOST;
 	}
-	return l ? INBOX_PENDING : INBOX_UNKNOWN;
+	return INBOX_PENDING;
 }

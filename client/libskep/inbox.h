@@ -8,8 +8,10 @@
 
 #define INBOX_BYTES_MAX (256u << 20) /* of results kept; what comes above is dropped, and its state kept */
 
+#define INBOX_BUCKETS 4096
+
 struct inbox {
-	struct list pending, arrived;
+	struct list *buckets; /* by a hash of the id */
 	size_t bytes;
 };
 

@@ -283,7 +283,7 @@ static void give_up(struct via_broker *v)
 	if (b->open == 0)
 		return;
 	if (v->out.up && amqp_conn_is_blocked(v->out.conn))
-		via_fail(&error, SKEP_FULL, "the broker takes no messages now (connection.blocked)");
+		via_fail(&error, SKEP_FULL, "the broker takes nothing now, or later (connection.blocked)");
 	else
 		broker_link_error(&v->out, &error);
 	for (size_t i = 0; i < b->n; i++) {

@@ -175,6 +175,16 @@ def test_both_may_be_in_one_program(skep: Skep) -> None:
         assert subprocess.run([program], timeout=20, check=False).returncode == 0
 
 
+def test_the_programs_of_its_manual_page_compile(skep: Skep) -> None:
+    page = (ROOT / "docs/man/libskep.3").read_text()
+    programs = [block for block in re.findall(r"^\.Bd.*\n([^.].*(?:\n[^.].*|\n)*)\n\.Ed", page, re.M) if "main" in block]
+    assert len(programs) == 2
+    for program in programs:
+        source = skep.dir / "program.c"
+        source.write_text(program + "\n")
+        subprocess.run([*CC, f"-I{ROOT}/include", "-fsyntax-only", source], check=True)
+
+
 def test_its_headers_stand_alone_in_cpp() -> None:
     if not shutil.which("c++"):
         pytest.skip("there is no C++ compiler here: the headers were not tried with one")

@@ -280,6 +280,34 @@ def test_many_are_told_when_the_connection_breaks_among_them(
         assert {job.id for job in again} == {job.id for job in jobs}
 
 
+def test_a_silent_broker_costs_the_timeout(broker: Broker, proxy_to: Callable[[int], Proxy]) -> None:
+    broker.declare("work")
+    proxy = proxy_to(broker.rabbit.port)
+    with Client(broker.url(proxy.port), 700) as client:
+        client.accepted("t", queue="work")
+        proxy.freeze()
+        began = time.monotonic()
+        assert client.submit("t", queue="work").error.code == skepclient.TIMEOUT
+        with pytest.raises(Failure) as failure:
+            Client(broker.url(proxy.port), 700)
+        assert failure.value.code == skepclient.TIMEOUT
+        assert 1.3 < time.monotonic() - began < 10
+        proxy.thaw()
+        client.accepted("t", queue="work")
+
+
+def test_a_broker_that_takes_nothing_is_full(own_broker: Broker) -> None:
+    own_broker.declare("work")
+    with Client(own_broker.url(), 1500) as client:
+        own_broker.rabbit.ctl("set_vm_memory_high_watermark", "0.00001")
+        try:
+            wait_until(lambda: client.submit("t", queue="work").error.code == skepclient.FULL, "the alarm")
+            assert client.submit("t", queue="work").error.code == skepclient.FULL
+        finally:
+            own_broker.rabbit.ctl("set_vm_memory_high_watermark", "0.4")
+        wait_until(lambda: client.submit("t", queue="work").error.code == skepclient.OK, "room again")
+
+
 def test_an_idle_connection_may_be_closed(broker: Broker) -> None:
     """Nobody is told: the next submit connects anew."""
     broker.declare("work")
