@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fill URL QUEUE COUNT BYTES TYPE [RATE]
+ * fill URL QUEUE COUNT BYTES TYPE random|none [RATE]
  *
- * Publishes COUNT messages to a queue as any other application would: persistent, with a type and a random UUID
- * as message_id, confirmed by the broker; it ends when all are. The body is JSON text. With a RATE, so many a
+ * Publishes COUNT messages to a queue as any other application would: persistent, with a type, with a random UUID
+ * as message_id or none, confirmed by the broker; it ends when all are. The body is JSON text. With a RATE, so many a
  * second on a steady beat, and the body begins with the nanoseconds of CLOCK_MONOTONIC at its publish, in
  * NS_DIGITS digits: whoever gets the job knows how long it took.
  */
@@ -29,6 +29,7 @@ struct filling {
 	char *body;
 	size_t body_bytes;
 	uint64_t sent, confirmed;
+	bool named;
 	char id[40];
 };
 
@@ -66,11 +67,14 @@ static void publish(struct filling *f)
 	amqp_bytes_t body = {f->body_bytes, f->body};
 	int err;
 
-	make_id(f);
-	p._flags = AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_TYPE_FLAG | AMQP_BASIC_MESSAGE_ID_FLAG;
+	p._flags = AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_TYPE_FLAG;
 	p.delivery_mode = AMQP_DELIVERY_PERSISTENT;
 	p.type = amqp_cstring_bytes(f->type);
-	p.message_id = amqp_cstring_bytes(f->id);
+	if (f->named) {
+		make_id(f);
+		p._flags |= AMQP_BASIC_MESSAGE_ID_FLAG;
+		p.message_id = amqp_cstring_bytes(f->id);
+	}
 	err = amqp_basic_publish(f->conn, SESSION_CHANNEL, amqp_empty_bytes,
 	    amqp_cstring_bytes(f->queue), 1, 0, &p, body);
 	if (err)
@@ -142,19 +146,20 @@ int main(int argc, char **argv)
 	struct filling f = {0};
 	int64_t count;
 
-	if (argc < 6)
-		session_die("usage: fill URL QUEUE COUNT BYTES TYPE [RATE]");
+	if (argc < 7 || (strcmp(argv[6], "random") != 0 && strcmp(argv[6], "none") != 0))
+		session_die("usage: fill URL QUEUE COUNT BYTES TYPE random|none [RATE]");
 	f.queue = argv[2];
 	count = session_number(argv[3]);
 	f.type = argv[5];
+	f.named = strcmp(argv[6], "random") == 0;
 	make_body(&f, session_number(argv[4]));
 	f.conn = session_open(argv[1]);
 	amqp_confirm_select(f.conn, SESSION_CHANNEL);
 	session_check(f.conn, "confirm.select");
-	if (argc > 6 && f.body_bytes < NS_DIGITS)
+	if (argc > 7 && f.body_bytes < NS_DIGITS)
 		session_die("a body with a time has %d bytes or more", NS_DIGITS);
-	if (argc > 6)
-		pace(&f, count, session_number(argv[6]));
+	if (argc > 7)
+		pace(&f, count, session_number(argv[7]));
 	else
 		fill(&f, count);
 	confirms(&f, 0);

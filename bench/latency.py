@@ -26,7 +26,7 @@ def percentiles(path: Path) -> dict[str, float]:
 
 
 def publish(broker: Broker, count: int, rate: int) -> None:
-    command = [TOOLS / "fill", broker.url(), "work", str(count), str(BODY_BYTES), "noop", str(rate)]
+    command = [TOOLS / "fill", broker.url(), "work", str(count), str(BODY_BYTES), "noop", "none", str(rate)]
     subprocess.run(command, check=True, timeout=count / rate + 60)
 
 

@@ -150,11 +150,11 @@ class Context:
         print(text, flush=True)
 
 
-def fill(broker: Broker, queue: str, count: int, body_bytes: int, job_type: str = "noop") -> None:
-    """Persistent messages with a type and a random UUID as message_id, as any producer's; all confirmed, so
-    that the broker has nothing left to do for them."""
+def fill(broker: Broker, queue: str, count: int, body_bytes: int, ids: str = "random") -> None:
+    """Persistent messages with a type and a random UUID as message_id (or none), as any producer's; all confirmed,
+    so that the broker has nothing left to do for them."""
     subprocess.run(
-        [TOOLS / "fill", broker.url(), queue, str(count), str(body_bytes), job_type], check=True, timeout=300
+        [TOOLS / "fill", broker.url(), queue, str(count), str(body_bytes), "noop", ids], check=True, timeout=300
     )
 
 

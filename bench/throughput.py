@@ -34,30 +34,33 @@ class Case:
     queue: str  # classic or quorum
     prefetch: str  # a number, or auto
     body: int  # bytes
+    ids: str  # of the messages: none, or random (UUID version 4)
     service: str = ""  # c or python; none: the raw consumer
     workers: int = 1
 
     def name(self) -> str:
         who = f"skep, {self.service} service, {self.workers} worker{'s'[: self.workers > 1]}" if self.service else "raw"
-        return f"{self.queue}, prefetch {self.prefetch}, {self.body} bytes: {who}"
+        ids = ", random ids" if self.ids == "random" else ""
+        return f"{self.queue}, prefetch {self.prefetch}, {self.body} bytes{ids}: {who}"
 
 
 def cases_of(options: dict[str, str], quick: bool) -> list[Case]:
     """Of each queue, prefetch and body the raw consumer comes first: what skep is held against."""
     queues = options.get("queue", "classic quorum").split()
     services = options.get("service", "c python").split()
-    body = int(options.get("body", "100"))
+    body, ids = int(options.get("body", "100")), options.get("ids", "none")
     found = []
     for queue in queues:
         for prefetch in options.get("prefetch", "100").split():
-            found.append(Case(queue, prefetch, body))
+            found.append(Case(queue, prefetch, body, ids))
             for service in services:
                 for workers in map(int, options.get("workers", "1 2").split()):
-                    found.append(Case(queue, prefetch, body, service, workers))
-    if quick or {"prefetch", "service", "body", "workers"} & options.keys():
+                    found.append(Case(queue, prefetch, body, ids, service, workers))
+    if quick or {"prefetch", "service", "body", "workers", "ids"} & options.keys():
         return found
-    more = [(queue, prefetch, body) for queue in queues for prefetch in ("1", "10", "50", "250")]
-    more += [(queue, "100", 1024) for queue in queues]
+    more = [(queue, prefetch, body, ids) for queue in queues for prefetch in ("1", "10", "250", "auto")]
+    more += [(queue, "100", 1024, ids) for queue in queues]
+    more += [(queue, prefetch, body, "random") for queue in queues for prefetch in ("100", "250")]
     for what in more:
         found += [Case(*what), Case(*what, "c")]
     return found
@@ -83,7 +86,7 @@ def run_raw(ctx: Context, case: Case) -> dict[str, Any]:
         try:
             broker.wait_consumers("work")
             raw.send_signal(signal.SIGSTOP)
-            fill(broker, "work", count, case.body)
+            fill(broker, "work", count, case.body, case.ids)
             meter = Meter({"raw": [raw.pid], "broker": [ctx.beam()]})
             meter.start()
             raw.send_signal(signal.SIGCONT)
@@ -142,7 +145,7 @@ def run_skep(ctx: Context, case: Case) -> dict[str, Any]:
         wait_until(lambda: services_up(node, case.workers), "warm services")
         for pid in node.workers():
             os.kill(pid, signal.SIGSTOP)
-        fill(broker, "work", count, case.body)
+        fill(broker, "work", count, case.body, case.ids)
         pids = node_pids(node)
         meter = Meter(pids | {"broker": [ctx.beam()]})
         profile = Profile(ctx.options.get("profile", ""), pids)
@@ -233,7 +236,7 @@ def run(ctx: Context) -> dict[str, Any]:
             ctx.say(f"round {number + 1}/{ctx.rounds}  {one['rate']:>7.0f}/s  {case.name()}")
     rows = []
     for case in cases:
-        raws = seen[Case(case.queue, case.prefetch, case.body)]
+        raws = seen[Case(case.queue, case.prefetch, case.body, case.ids)]
         rows.append(summary(case, seen[case], raws))
     return {"rows": rows, "missed": missed(rows)}
 

@@ -101,6 +101,17 @@ int peers_control(struct store *s, struct frame *f)
 
 /* --- hello ---------------------------------------------------------------------------------- */
 
+/* May it be read? */
+static void gate(struct member *m)
+{
+	const struct store *s = m->s;
+	bool worker = m->role == ROLE_WORKER && m->phase == MEMBER_WELCOMED;
+
+	if (m->peer)
+		peer_pause(m->peer, s->throttled ||
+					(worker && (s->resting || s->disk.level == DISK_FULL)));
+}
+
 static void welcome(struct member *m)
 {
 	struct store *s = m->s;
@@ -112,8 +123,7 @@ static void welcome(struct member *m)
 		workers_welcome(m);
 	if (m->role == ROLE_COURIER)
 		courier_begin(s, m);
-	if (s->throttled || (s->disk.level == DISK_FULL && m->role == ROLE_WORKER))
-		peer_pause(m->peer, true);
+	gate(m);
 }
 
 /* It has said what it holds. */
@@ -189,8 +199,10 @@ static int on_frame(struct peer *peer UNUSED, struct frame *f, void *arg)
 		return -EPROTO;
 	}
 	rc = handler(m, f);
-	if (batch_is_full(&m->s->ledger.batch) && !m->s->throttled)
-		peers_pause(m->s);
+	if (batch_is_full(&m->s->ledger.batch) && !m->s->throttled) {
+		m->s->throttled = true;
+		peers_gate(m->s);
+	}
 	return rc;
 }
 
@@ -377,27 +389,22 @@ void peers_turn(struct store *s)
 
 /* --- everybody ------------------------------------------------------------------------------ */
 
-void peers_pause(struct store *s)
+void peers_gate(struct store *s)
 {
-	s->throttled = true;
 	list_each(struct member, m, &s->members, link)
-	{
-		if (m->peer)
-			peer_pause(m->peer, true);
-	}
+		gate(m);
 }
 
-void peers_resume(struct store *s)
+bool peers_hungry(struct store *s)
 {
-	s->throttled = false;
+	bool any = false;
+
 	list_each(struct member, m, &s->members, link)
 	{
-		bool held = s->disk.level == DISK_FULL && m->role == ROLE_WORKER &&
-			    m->phase == MEMBER_WELCOMED;
-
-		if (m->peer)
-			peer_pause(m->peer, held);
+		any = any || (m->reported && m->claims.n == 0);
+		m->reported = false;
 	}
+	return any;
 }
 
 void peers_ask(struct store *s, struct slice queue, bool always)

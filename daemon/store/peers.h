@@ -18,10 +18,12 @@ int peers_control(struct store *s, struct frame *f);
 /* At the end of a turn: judges who was buried, recovers when all are heard. */
 void peers_turn(struct store *s);
 
-/* Stops reading from everybody until peers_resume(); workers stay stopped while the disk is full.
- */
-void peers_pause(struct store *s);
-void peers_resume(struct store *s);
+/* Has everybody be read, or not: nobody while the store is throttled, workers not while it rests or
+ * the disk is full. */
+void peers_gate(struct store *s);
+
+/* Has a worker whose outcome is in this batch no run left? Asked once per batch. */
+bool peers_hungry(struct store *s);
 
 /* Sends ASK to every worker. */
 void peers_ask(struct store *s, struct slice queue, bool always);

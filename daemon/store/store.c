@@ -59,7 +59,7 @@ static void show(struct store *s)
 static void look_at_disk(struct store *s)
 {
 	if (disk_look(&s->disk))
-		peers_resume(s);
+		peers_gate(s);
 	if (s->disk.level != DISK_OK && !loop_timer_active(&s->disk_timer))
 		loop_timer_set(&s->disk_timer, DISK_LOOK_MS);
 }
@@ -82,6 +82,7 @@ static void leave(struct store *s)
 	due_stop(&s->due);
 	loop_timer_stop(&s->deal_timer);
 	loop_timer_stop(&s->waits_timer);
+	loop_timer_stop(&s->pace_timer);
 	loop_timer_stop(&s->disk_timer);
 	loop_timer_stop(&s->sweep_timer);
 	watches_free(&s->watches);
@@ -91,9 +92,30 @@ static void leave(struct store *s)
 	process_exit(s->p, EXIT_DRAINED);
 }
 
+static void on_rested(struct loop_timer *t)
+{
+	OBJ(struct store, s, t->arg, STORE_MAGIC);
+
+	s->resting = false;
+	peers_gate(s);
+}
+
+static void committed(struct store *s, uint64_t rows)
+{
+	int64_t rest_ms = pace_committed(&s->pace, rows, peers_hungry(s), clock_mono_us());
+
+	if (rest_ms && !s->resting) {
+		s->resting = true;
+		loop_timer_set(&s->pace_timer, rest_ms);
+		peers_gate(s);
+	}
+	look_at_disk(s);
+}
+
 static void on_turn(struct loop_hook *hook)
 {
 	OBJ(struct store, s, hook->arg, STORE_MAGIC);
+	uint64_t before = s->ledger.batch.all_rows;
 	bool wrote;
 
 	if (!s->running)
@@ -110,10 +132,12 @@ static void on_turn(struct loop_hook *hook)
 	if (s->verdicts)
 		FAULT(store_verdict);
 	s->verdicts = false;
+	if (s->throttled) {
+		s->throttled = false;
+		peers_gate(s);
+	}
 	if (wrote)
-		look_at_disk(s);
-	if (s->throttled)
-		peers_resume(s);
+		committed(s, s->ledger.batch.all_rows - before);
 	show(s);
 }
 
@@ -158,6 +182,7 @@ static int start(struct process *p, struct err *err)
 	due_start(&s->due, p->loop, &s->ledger);
 	loop_timer_init(&s->deal_timer, p->loop, on_wake, s);
 	loop_timer_init(&s->waits_timer, p->loop, on_wake, s);
+	loop_timer_init(&s->pace_timer, p->loop, on_rested, s);
 	loop_timer_init(&s->disk_timer, p->loop, on_disk, s);
 	loop_timer_init(&s->sweep_timer, p->loop, on_sweep, s);
 	loop_timer_set(&s->sweep_timer, SWEEP_FIRST_MS);

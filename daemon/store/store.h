@@ -12,6 +12,7 @@
 #include "daemon/store/disk.h"
 #include "daemon/store/due.h"
 #include "daemon/store/ledger.h"
+#include "daemon/store/pace.h"
 #include "daemon/store/sweep.h"
 #include "daemon/store/waits.h"
 #include "daemon/store/watches.h"
@@ -35,6 +36,7 @@ struct member {
 	struct peer *peer; /* NULL: not connected */
 	uint32_t holds;	   /* HOLD frames still to come */
 	struct claim_owner claims;
+	bool reported; /* an outcome of it is in this batch */
 	bool early;	    /* was alive before this store: recovery waits for it */
 	bool buried, asked; /* BURIED has come; to be judged at the end of this turn */
 };
@@ -51,6 +53,8 @@ struct store {
 	struct watches watches;
 	struct waits waits;
 	struct loop_timer waits_timer;
+	struct pace pace;
+	struct loop_timer pace_timer;
 
 	struct list members;
 	struct loop_io listeners[INHERIT_LISTEN_MAX];
@@ -62,6 +66,7 @@ struct store {
 	bool running;	 /* the database is open */
 	bool stop_asked; /* this turn is the last */
 	bool throttled;	 /* the batch is full: nobody is read before the commit */
+	bool resting;	 /* workers are not read until pace_timer ends it */
 	bool verdicts;	 /* this batch has some */
 
 	struct member *courier; /* welcomed and connected, or NULL */

@@ -102,6 +102,7 @@ static int on_outcome(struct member *m, struct frame *f)
 		return -EPROTO;
 	if (o.outcome == OUTCOME_RELEASED && supervisor_is_gone(m->s))
 		return 0;
+	m->reported = true;
 	rc = record_outcome(&m->s->ledger, &o, slice_str(m->name), clock_wall_ms());
 	return rc < 0 ? rc : peer_send_recorded(m->peer, &(struct msg_recorded){.run = o.run});
 }

@@ -36,6 +36,7 @@ struct dispatch {
 	struct delivery *alone; /* runs, and nothing else may */
 	struct loop_timer again, patience;
 	bool stopping, told_empty;
+	bool outcomes;  /* are among the frames that are not written yet */
 	bool abandoned; /* what ends now is not reported */
 };
 
@@ -205,32 +206,31 @@ static bool send_owed(struct dispatch *x, struct delivery *d)
 	return true;
 }
 
-/* True if something was sent. */
-static bool send_from(struct dispatch *x, struct list *list, bool *ret_outcomes)
+static void send_from(struct dispatch *x, struct list *list)
 {
-	bool any = false;
-
 	list_each(struct delivery, d, list, link) {
 		if (!d->owes || !x->store)
 			continue;
-		any = true;
-		*ret_outcomes = *ret_outcomes || (d->owes & OWES_OUTCOME);
+		x->outcomes = x->outcomes || (d->owes & OWES_OUTCOME);
 		if (!send_owed(x, d))
 			break;
 	}
-	return any;
 }
 
 static void send_all(struct dispatch *x)
 {
-	bool outcomes = false;
-	bool any = send_from(x, &x->shelf.active, &outcomes);
+	send_from(x, &x->shelf.active);
+	send_from(x, &x->shelf.asked);
+}
 
-	any = send_from(x, &x->shelf.asked, &outcomes) || any;
-	if (any && x->store)
+/* Frames are written once per turn, and before a command starts. */
+static void flush(struct dispatch *x)
+{
+	if (x->store)
 		peer_flush(x->store);
-	if (outcomes)
+	if (x->outcomes)
 		FAULT(worker_outcome_sent);
+	x->outcomes = false;
 }
 
 /* --- turns ------------------------------------------------------------------------------------ */
@@ -295,8 +295,7 @@ void dispatch_turn(struct dispatch *x)
 	}
 	if (may_start(x) && next_ask_ahead(&x->shelf, x->handlers))
 		send_all(x);
-	if (x->store)
-		peer_flush(x->store); /* claims, before their jobs are heard of */
+	flush(x); /* claims, before their jobs are heard of */
 	handlers_flush(x->handlers);
 	show_counts(x);
 	tell_empty(x, x->stopping && dispatch_is_empty(x));

@@ -25,6 +25,7 @@
 #define PIPE_TURN_CHUNKS 4   /* read of one pipe per turn */
 #define PIPE_LAST_CHUNKS 32  /* read of one pipe after the end: above any pipe's capacity */
 #define BODY_TURN_BYTES (256u << 10)
+#define WATCH_AFTER_MS 5
 
 enum pipe_id { PIPE_BODY, PIPE_RESULT, PIPE_LOGS, PIPE_PROGRESS, PIPE_COUNT };
 
@@ -54,7 +55,7 @@ struct runner {
 	void *arg;
 	struct oom oom;
 	int clear_refs; /* see forget_peak() */
-	struct loop_timer timeout, kill;
+	struct loop_timer timeout, kill, watch;
 
 	enum runner_state state;
 	struct run_spec spec;
@@ -198,10 +199,29 @@ static int pipes_open(struct runner *r, int theirs[static PIPE_COUNT])
 
 static void pipes_watch(struct runner *r)
 {
+	loop_timer_stop(&r->watch);
 	for (int i = 0; i < PIPE_COUNT; i++) {
 		if (r->pipes[i].fd >= 0)
 			loop_io_set(&r->pipes[i].io, i == PIPE_BODY ? LOOP_WRITE : LOOP_READ);
 	}
+}
+
+/* Most handlers are over before their output has to be read, and then what is in the pipes is read at
+ * their end: a watcher for each would be six system calls a run, and wake us for each pipe that is
+ * closed just before the SIGCHLD comes. */
+static void pipes_watch_soon(struct runner *r)
+{
+	if (r->pipes[PIPE_BODY].fd >= 0)
+		pipes_watch(r);
+	else
+		loop_timer_set(&r->watch, WATCH_AFTER_MS);
+}
+
+static void on_watch(struct loop_timer *t)
+{
+	OBJ(struct runner, r, t->arg, RUNNER_MAGIC);
+
+	pipes_watch(r);
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
@@ -255,6 +275,7 @@ static void on_exited(void *arg)
 
 	loop_timer_stop(&r->timeout);
 	loop_timer_stop(&r->kill);
+	loop_timer_stop(&r->watch);
 	r->end.wall_ms = (clock_mono_us() - r->started_us + 500) / 1000;
 	for (int i = PIPE_RESULT; i <= PIPE_PROGRESS; i++)
 		pipe_read(&r->pipes[i], PIPE_LAST_CHUNKS);
@@ -381,7 +402,7 @@ int runner_start(struct runner *r, const struct run_spec *spec, struct run_end *
 	}
 	set_state(r, RUNNER_RUNNING);
 	reaper_watch(r->reaper, &r->child);
-	pipes_watch(r);
+	pipes_watch_soon(r);
 	if (spec->timeout_ms > 0)
 		loop_timer_set(&r->timeout, spec->timeout_ms);
 	return 0;
@@ -406,6 +427,7 @@ struct runner *runner_new(struct loop *loop, struct reaper *reaper,
 		r->pipes[i] = (struct pipe_end){RUNNER_MAGIC, r, (enum pipe_id)i, .fd = -1};
 	loop_timer_init(&r->timeout, loop, on_timeout, r);
 	loop_timer_init(&r->kill, loop, on_kill, r);
+	loop_timer_init(&r->watch, loop, on_watch, r);
 	return r;
 }
 
@@ -417,6 +439,7 @@ void runner_free(struct runner *r)
 		stop_with_signal(r, SIGKILL);
 	loop_timer_stop(&r->timeout);
 	loop_timer_stop(&r->kill);
+	loop_timer_stop(&r->watch);
 	reaper_forget(&r->child);
 	reaper_sweep_stop(&r->sweep);
 	pipes_close(r);

@@ -13,7 +13,7 @@
 #include "lib/base/log.h"
 #include "lib/job/exit.h"
 
-#define AHEAD_MAX 16
+#define AHEAD_MAX 64 /* a burst: what its two switches of context cost is shared by so many */
 #define AHEAD_US 50000 /* of work that is sent ahead, as far as is known */
 #define CLEAR_MAX 256
 #define CLEAR_US 100000 /* of work that is cleared ahead: more than a commit takes */

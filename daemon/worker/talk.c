@@ -13,20 +13,32 @@
 
 /* --- to the service --------------------------------------------------------------------------- */
 
-/* ,"name":"text"; nothing for an absent value. */
+/* ,"name": */
+static int add_name(struct buf *out, const char *name)
+{
+	int rc = buf_adds(out, ",\"");
+
+	if (rc == 0)
+		rc = buf_adds(out, name);
+	return rc == 0 ? buf_adds(out, "\":") : rc;
+}
+
+/* Nothing for an absent value. */
 static int add_text(struct buf *out, const char *name, struct slice text)
 {
 	int rc;
 
 	if (text.n == 0)
 		return 0;
-	rc = buf_addf(out, ",\"%s\":", name);
+	rc = add_name(out, name);
 	return rc == 0 ? json_quote(text, out) : rc;
 }
 
 static int add_number(struct buf *out, const char *name, int64_t number)
 {
-	return buf_addf(out, ",\"%s\":%lld", name, (long long)number);
+	int rc = add_name(out, name);
+
+	return rc == 0 ? buf_addi(out, number) : rc;
 }
 
 /* A large body is encoded into the line itself: a line is the one copy of it here. */
@@ -62,8 +74,15 @@ static int finish(struct buf *out, size_t start, int rc)
 static int begin(struct buf *out, const char *kind, struct id run)
 {
 	char text[ID_TEXT_BYTES];
+	int rc = buf_adds(out, "{\"");
 
-	return buf_addf(out, "{\"%s\":{\"run\":\"%s\"", kind, id_format(text, run));
+	if (rc == 0)
+		rc = buf_adds(out, kind);
+	if (rc == 0)
+		rc = buf_adds(out, "\":{\"run\":\"");
+	if (rc == 0)
+		rc = buf_adds(out, id_format(text, run));
+	return rc == 0 ? buf_adds(out, "\"") : rc;
 }
 
 int talk_hello(struct buf *out, const struct conf_handler *h, const char *worker, size_t max_line)
@@ -110,12 +129,16 @@ static int add_job(struct buf *out, const struct run_spec *spec)
 
 int talk_job(struct buf *out, const struct run_spec *spec)
 {
-	return finish(out, buf_size(out), add_job(out, spec));
+	size_t start = buf_size(out);
+
+	return finish(out, start, add_job(out, spec));
 }
 
 int talk_cancel(struct buf *out, struct id run)
 {
-	return finish(out, buf_size(out), begin(out, "cancel", run));
+	size_t start = buf_size(out);
+
+	return finish(out, start, begin(out, "cancel", run));
 }
 
 int talk_ping(struct buf *out, int64_t number)

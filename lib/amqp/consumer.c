@@ -22,6 +22,8 @@
 #define CONSUMER_PARKED_MS 60000
 #define CONSUMER_REPEAT_MS 60000 /* how often the same trouble is told */
 #define CONSUMER_STABLE_MS 60000 /* consumed for so long: the next failure is the first one */
+#define ACK_PART 4      /* acks wait for each other, up to so great a part of the prefetch... */
+#define ACK_DELAY_MS 10 /* ...and for so long */
 
 enum consumer_state {
 	CONSUMER_WAITING,
@@ -73,6 +75,8 @@ struct amqp_consumer {
 	int64_t since_ms, told_ms; /* since_ms: has begun; told_ms: 0 when there was nothing to tell */
 	struct loop_timer timer;
 	struct tags tags;
+	uint32_t acks; /* not written yet */
+	struct loop_timer ack_timer;
 	char tag[256];
 };
 
@@ -430,7 +434,19 @@ void amqp_consumer_ack(struct amqp_consumer *c, struct amqp_tag tag)
 {
 	if (!amqp_consumer_tag_valid(c, tag))
 		return;
-	tags_ack(&c->tags, tag.delivery);
+	if (!tags_ack(&c->tags, tag.delivery))
+		return;
+	c->acks++;
+	if (c->acks * ACK_PART >= c->prefetch || c->state != CONSUMER_CONSUMING)
+		conn_dirty(c->conn);
+	else if (!loop_timer_active(&c->ack_timer))
+		loop_timer_set(&c->ack_timer, ACK_DELAY_MS);
+}
+
+static void on_ack_timer(struct loop_timer *timer)
+{
+	OBJ(struct amqp_consumer, c, timer->arg, CONSUMER_MAGIC);
+
 	conn_dirty(c->conn);
 }
 
@@ -457,6 +473,8 @@ static void on_before_write(void *arg)
 	OBJ(struct amqp_consumer, c, arg, CONSUMER_MAGIC);
 
 	tags_fold(&c->tags, send_ack, c);
+	c->acks = 0;
+	loop_timer_stop(&c->ack_timer);
 	resume(c); /* it may have waited for these */
 }
 
@@ -487,6 +505,7 @@ struct amqp_consumer *amqp_consumer_new(struct amqp_conn *conn, const struct con
 	c->arg = arg;
 	tags_init(&c->tags);
 	loop_timer_init(&c->timer, conn_loop(conn), on_timer, c);
+	loop_timer_init(&c->ack_timer, conn_loop(conn), on_ack_timer, c);
 	c->channel = channel_new(conn, max_body_bytes, &ops, c);
 	begin(c);
 	return c;
@@ -497,6 +516,7 @@ void amqp_consumer_free(struct amqp_consumer *c)
 	if (!c)
 		return;
 	loop_timer_stop(&c->timer);
+	loop_timer_stop(&c->ack_timer);
 	channel_free(c->channel);
 	tags_free(&c->tags);
 	c->magic = 0;

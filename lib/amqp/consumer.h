@@ -65,7 +65,8 @@ void amqp_consumer_set_prefetch(struct amqp_consumer *c, uint16_t n);
 bool amqp_consumer_is_paused(const struct amqp_consumer *c);
 
 /* Settlements. Acks of one loop turn are folded: a run of tags without a gap to the oldest unsettled one
- * becomes a single `multiple`. Written with the connection's next flush. */
+ * becomes a single `multiple`. They wait for each other up to a quarter of the prefetch, or 10 ms; whatever
+ * else is written takes them along. */
 void amqp_consumer_ack(struct amqp_consumer *c, struct amqp_tag tag);
 void amqp_consumer_requeue(struct amqp_consumer *c, struct amqp_tag tag); /* basic.nack, requeue */
 void amqp_consumer_reject(struct amqp_consumer *c, struct amqp_tag tag);  /* basic.reject, dead-letter */

@@ -57,6 +57,21 @@ int buf_adds(struct buf *b, const char *s)
 	return buf_add(b, s, strlen(s));
 }
 
+int buf_addi(struct buf *b, int64_t number)
+{
+	uint64_t left = number < 0 ? -(uint64_t)number : (uint64_t)number;
+	char digits[20];
+	size_t at = sizeof digits;
+	int rc;
+
+	do {
+		digits[--at] = (char)('0' + left % 10);
+		left /= 10;
+	} while (left);
+	rc = number < 0 ? buf_add(b, "-", 1) : 0;
+	return rc == 0 ? buf_add(b, digits + at, sizeof digits - at) : rc;
+}
+
 int buf_addf(struct buf *b, const char *fmt, ...)
 {
 	va_list ap;

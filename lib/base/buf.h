@@ -45,6 +45,7 @@ static inline void buf_added(struct buf *b, size_t n)
 /* 0, or -ENOBUFS when the bound does not allow it (then nothing is added). */
 int buf_add(struct buf *b, const void *p, size_t n);
 int buf_adds(struct buf *b, const char *s);
+int buf_addi(struct buf *b, int64_t number); /* in decimal digits */
 int buf_addf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 void buf_consume(struct buf *b, size_t n); /* drops n bytes at the front */

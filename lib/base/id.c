@@ -9,6 +9,22 @@
 /* The 12 bits after the version are a counter within the millisecond (RFC 9562, 6.2 method 1); when it
  * runs over, the millisecond is advanced ahead of the clock. */
 #define ID_COUNTER_MAX 0xfff
+#define ID_SUPPLY_BYTES 256 /* what getrandom(2) gives whole, whatever happens */
+
+/* From a supply, since a system call per id would cost more than all the rest of it. */
+static void take_random(uint8_t *to, size_t n)
+{
+	static _Thread_local uint8_t supply[ID_SUPPLY_BYTES];
+	static _Thread_local size_t left;
+
+	if (left < n) {
+		if (getrandom(supply, sizeof supply, 0) != (ssize_t)sizeof supply)
+			BUG("getrandom failed");
+		left = sizeof supply;
+	}
+	left -= n;
+	memcpy(to, supply + left, n);
+}
 
 struct id id_new(void)
 {
@@ -24,8 +40,7 @@ struct id id_new(void)
 		last_ms++;
 		counter = 0;
 	}
-	if (getrandom(id.b, sizeof id.b, 0) != (ssize_t)sizeof id.b)
-		BUG("getrandom failed");
+	take_random(id.b + 8, sizeof id.b - 8);
 	for (int i = 0; i < 6; i++)
 		id.b[i] = (uint8_t)((uint64_t)last_ms >> (40 - 8 * i));
 	id.b[6] = (uint8_t)(0x70 | counter >> 8);

@@ -26,12 +26,25 @@ struct child {
 
 #define SPAWN_HIGH_FD 200 /* above every `to` */
 
+/* True when no descriptor stands where another one is to go. */
+static bool all_above(const struct spawn *s)
+{
+	int lowest = SPAWN_HIGH_FD, highest = -1;
+
+	for (size_t i = 0; i < s->nfds; i++) {
+		lowest = s->fds[i].from < lowest ? s->fds[i].from : lowest;
+		highest = s->fds[i].to > highest ? s->fds[i].to : highest;
+	}
+	return lowest > highest;
+}
+
 static bool child_place_fds(struct child *c)
 {
 	const struct spawn *s = c->s;
+	bool move = !all_above(s);
 
 	for (size_t i = 0; i < s->nfds; i++) {
-		c->moved[i] = fcntl(s->fds[i].from, F_DUPFD_CLOEXEC, SPAWN_HIGH_FD);
+		c->moved[i] = move ? fcntl(s->fds[i].from, F_DUPFD_CLOEXEC, SPAWN_HIGH_FD) : s->fds[i].from;
 		if (c->moved[i] < 0)
 			return false;
 	}

@@ -38,6 +38,19 @@ static void test_the_bound_holds(void **state)
 	buf_free(&b);
 }
 
+static void test_numbers(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 100);
+	assert_int_equal(buf_addi(&b, 0), 0);
+	assert_int_equal(buf_addi(&b, INT64_MIN), 0);
+	assert_int_equal(buf_addi(&b, INT64_MAX), 0);
+	assert_true(slice_is(buf_slice(&b), "0-92233720368547758089223372036854775807"));
+	buf_free(&b);
+}
+
 /* In at the end, out at the front, against a plain count: the contents, and memory that does not
  * grow. */
 static void test_a_queue_of_bytes(void **state)
@@ -108,6 +121,7 @@ static void test_slices(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_numbers),
 	    cmocka_unit_test(test_the_bound_holds),
 	    cmocka_unit_test(test_a_queue_of_bytes),
 	    cmocka_unit_test(test_memory_is_given_back),
