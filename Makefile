@@ -2,7 +2,7 @@
 # `make help` lists the targets. Three variants of the same sources: release (build/bin), fault (build/fault/bin: fault points compiled
 # in, for the crash suite), asan (build/asan: unit tests under ASan and UBSan).
 
-VERSION := 0.1.0
+VERSION := $(shell sed -n 's/^.define SKEP_VERSION "\(.*\)"/\1/p' include/skep/version.h)
 PREFIX ?= /usr/local
 DESTDIR ?=
 SYSCONFDIR ?= /etc
@@ -17,7 +17,7 @@ CC ?= gcc
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wwrite-strings -Wvla -Wformat=2 -Wimplicit-fallthrough -Wno-missing-field-initializers \
 	-Wno-clobbered
-COMMON := -std=gnu11 -D_GNU_SOURCE -I. -DSKEP_VERSION='"$(VERSION)"' -DSKEP_SYSCONFDIR='"$(SYSCONFDIR)"' \
+COMMON := -std=gnu11 -D_GNU_SOURCE -I. -Iinclude -DSKEP_VERSION='"$(VERSION)"' -DSKEP_SYSCONFDIR='"$(SYSCONFDIR)"' \
 	-fno-optimize-strlen -g $(WARN) -MMD -MP
 HARDEN := -fstack-protector-strong -fPIE
 # One set of objects for the executables and libskep: with hidden visibility, -fPIC costs an executable nothing.
@@ -45,10 +45,11 @@ EXTERN_skep := -lcurl -linih -lcjson -lm
 EXTERN_ALL := -lcmocka -lrabbitmq -lssl -lcrypto -lsqlite3 -lmicrohttpd -lcurl -linih -lev -lcjson -lm
 
 PROGRAMS := skepd $(ROLES:%=skep-%) skep
-# libskep: its number changes with its binary interface.
-SONAME := libskep.so.0
-LIBSKEP := libskep.so.$(VERSION)
+# libskep and libskep-client: two, so that a service starts with libc alone. The number changes with the binary interface.
+LIBSKEPS := libskep libskep-client
+SOVERSION := 0
 EXTERN_libskep := -pthread
+EXTERN_libskep-client := -lrabbitmq -lcurl -linih -lev -lcjson -lm -pthread
 
 UNITS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 
@@ -56,7 +57,7 @@ MANUALS := $(patsubst docs/man/%,build/man/%,$(patsubst %.in,%,$(wildcard docs/m
 
 .PHONY: all programs docs fault
 .DEFAULT_GOAL := all
-all: programs libskep docs ##    every executable into build/bin, libskep; manual pages and a sample configuration
+all: programs libskep examples docs ##    every executable into build/bin, libskep, examples; manual pages and a sample configuration
 programs: $(PROGRAMS:%=build/bin/%)
 docs: $(MANUALS) build/skep.conf build/completion/skep build/completion/skepd
 fault: $(PROGRAMS:%=build/fault/bin/%) ##    the executables with fault points, into build/fault/bin
@@ -128,15 +129,18 @@ $(eval $(call VARIANT,asan,build/asan))
 # --- libskep ----------------------------------------------------------------------------------------
 # Each half becomes one object that holds what it needs of lib/ and shows nothing but its own interface: a
 # static service takes no name from its program and no library but libc.
-HALVES := handler
+HALF_libskep := handler
+HALF_libskep-client := client
 ENTRIES_handler := skep_serve skep_done skep_fail skep_progress skep_log skep_job_id skep_job_type skep_job_queue \
 	skep_job_attempt skep_job_priority skep_job_content_type skep_job_content_encoding skep_job_correlation_id \
 	skep_job_app_id skep_job_traceparent skep_job_body skep_job_time_left_ms skep_job_cancelled
 
+ENTRIES_client := skep_client_open skep_client_close skep_submit skep_submit_many skep_wait skep_result_free
+
 # What only dropped code asked for is still listed as wanted, and would be linked.
 DROP_handler := -N 'cJSON_*'
 
-libskep: build/lib/libskep.a build/lib/$(LIBSKEP) build/skep.pc
+libskep: $(foreach l,$(LIBSKEPS),build/lib/$(l).a build/lib/$(l).so.$(VERSION)) build/skep.pc build/skep-client.pc
 .PHONY: libskep
 
 build/lib/libskep-objects.a: $(patsubst %.c,build/obj/%.o,$(wildcard client/libskep/*.c) client/http.c client/socket.c)
@@ -147,18 +151,32 @@ build/obj/libskep-%.o: build/lib/libskep-objects.a Makefile $(LIBS:%=build/lib/l
 	$(Q)ld -r --gc-sections $(foreach e,$(ENTRIES_$*),-u $(e)) -e $(firstword $(ENTRIES_$*)) -o $@.all --start-group $(filter %.a,$^) --end-group
 	$(Q)objcopy --localize-hidden $@.all && objcopy --strip-unneeded -w $(DROP_$*) $@.all $@ && rm $@.all
 
-build/lib/libskep.a: $(HALVES:%=build/obj/libskep-%.o)
-	$(Q)rm -f $@ && ar rcs $@ $^
+define LIBSKEP
+build/lib/$(1).a: build/obj/libskep-$(HALF_$(1)).o
+	$$(Q)rm -f $$@ && ar rcs $$@ $$^
 
-build/lib/$(LIBSKEP): $(HALVES:%=build/obj/libskep-%.o) client/libskep/libskep.map
-	$(Q)$(CC) -shared -Wl,-z,relro,-z,now -Wl,--as-needed -Wl,-soname,$(SONAME) \
-		-Wl,--version-script=client/libskep/libskep.map $(LDFLAGS) -o $@ $(filter %.o,$^) $(EXTERN_libskep)
-	$(Q)ln -sf $(@F) $(@D)/$(SONAME) && ln -sf $(SONAME) $(@D)/libskep.so
+build/lib/$(1).so.$(VERSION): build/obj/libskep-$(HALF_$(1)).o client/libskep/libskep.map
+	$$(Q)$$(CC) -shared -Wl,-z,relro,-z,now -Wl,--as-needed -Wl,-soname,$(1).so.$(SOVERSION) \
+		-Wl,--version-script=client/libskep/libskep.map $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $$(EXTERN_$(1))
+	$$(Q)ln -sf $$(@F) $$(@D)/$(1).so.$(SOVERSION) && ln -sf $(1).so.$(SOVERSION) $$(@D)/$(1).so
 
-build/skep.pc: packaging/skep.pc.in build/settings Makefile
+build/$(1:lib%=%).pc: packaging/$(1:lib%=%).pc.in build/settings Makefile
+	@mkdir -p $$(@D)
+	$$(Q)sed -e 's|@PREFIX@|$$(PREFIX)|' -e 's|@LIBDIR@|$$(LIBDIR)|' -e 's|@VERSION@|$$(VERSION)|' \
+		-e 's|@LIBS@|$$(EXTERN_$(1))|' $$< > $$@
+endef
+$(foreach l,$(LIBSKEPS),$(eval $(call LIBSKEP,$(l))))
+
+# Each example of C is built as its user would, against what is built here.
+EXAMPLES_C := $(patsubst examples/%.c,%,$(wildcard examples/services/*.c examples/clients/*.c))
+EXTERN_examples/services := build/lib/libskep.a
+EXTERN_examples/clients := build/lib/libskep-client.a $(EXTERN_libskep-client)
+examples: $(EXAMPLES_C:%=build/examples/%)
+.PHONY: examples
+build/examples/%: examples/%.c build/lib/libskep.a build/lib/libskep-client.a build/settings
 	@mkdir -p $(@D)
-	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
-		-e 's|@LIBS@|$(EXTERN_libskep)|' $< > $@
+	$(Q)$(CC) -std=c99 -pedantic -D_POSIX_C_SOURCE=200809L -O2 -g $(WARN) -Iinclude -o $@ $< \
+		-Wl,--as-needed $(EXTERN_$(patsubst %/,%,$(dir $<)))
 
 # Objects of roles that a unit test links, read from its first line.
 define UNIT_LINKS
@@ -272,8 +290,8 @@ HEADERS := $(notdir $(wildcard include/skep/*.h))
 INSTALLED := $(PREFIX)/bin/skepd $(PREFIX)/bin/skep $(ROLES:%=$(PREFIX)/libexec/skep/skep-%) \
 	$(UNITDIR)/skepd.service $(SYSUSERSDIR)/skep.conf $(PREFIX)/share/doc/skep/LICENSE \
 	$(PREFIX)/share/doc/skep/skep.conf $(COMPLETIONDIR)/skep $(COMPLETIONDIR)/skepd \
-	$(HEADERS:%=$(PREFIX)/include/skep/%) $(LIBDIR)/pkgconfig/skep.pc \
-	$(LIBDIR)/libskep.a $(LIBDIR)/libskep.so $(LIBDIR)/$(SONAME) $(LIBDIR)/$(LIBSKEP) \
+	$(HEADERS:%=$(PREFIX)/include/skep/%) $(LIBDIR)/pkgconfig/skep.pc $(LIBDIR)/pkgconfig/skep-client.pc \
+	$(foreach l,$(LIBSKEPS),$(foreach s,a so so.$(SOVERSION) so.$(VERSION),$(LIBDIR)/$(l).$(s))) \
 	$(foreach m,$(notdir $(MANUALS)),$(MANDIR)/man$(patsubst .%,%,$(suffix $(m)))/$(m))
 
 # The sample becomes the configuration only where there is none.
@@ -286,10 +304,12 @@ install: all ##    into PREFIX, below DESTDIR
 		> '$(DESTDIR)$(UNITDIR)/skepd.service'
 	chmod 644 '$(DESTDIR)$(UNITDIR)/skepd.service'
 	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/include/skep' $(HEADERS:%=include/skep/%)
-	install -D -m 644 -t '$(DESTDIR)$(LIBDIR)' build/lib/libskep.a build/lib/$(LIBSKEP)
-	ln -sf $(LIBSKEP) '$(DESTDIR)$(LIBDIR)/$(SONAME)'
-	ln -sf $(SONAME) '$(DESTDIR)$(LIBDIR)/libskep.so'
-	install -D -m 644 -t '$(DESTDIR)$(LIBDIR)/pkgconfig' build/skep.pc
+	install -D -m 644 -t '$(DESTDIR)$(LIBDIR)' \
+		$(foreach l,$(LIBSKEPS),build/lib/$(l).a build/lib/$(l).so.$(VERSION))
+	for l in $(LIBSKEPS); do \
+		ln -sf $$l.so.$(VERSION) '$(DESTDIR)$(LIBDIR)'/$$l.so.$(SOVERSION) && \
+		ln -sf $$l.so.$(SOVERSION) '$(DESTDIR)$(LIBDIR)'/$$l.so || exit 1; done
+	install -D -m 644 -t '$(DESTDIR)$(LIBDIR)/pkgconfig' build/skep.pc build/skep-client.pc
 	install -D -m 644 systemd/skep.sysusers '$(DESTDIR)$(SYSUSERSDIR)/skep.conf'
 	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/share/doc/skep' LICENSE build/skep.conf
 	install -D -m 644 -t '$(DESTDIR)$(COMPLETIONDIR)' build/completion/skep build/completion/skepd

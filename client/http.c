@@ -72,6 +72,7 @@ void http_start(struct http *h, struct http_call *call)
 	curl_easy_setopt(t->easy, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(t->easy, CURLOPT_PROXY, "");
 	curl_easy_setopt(t->easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
 	curl_easy_setopt(t->easy, CURLOPT_USERAGENT, "skep/" SKEP_VERSION);
 	curl_easy_setopt(t->easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(t->easy, CURLOPT_WRITEDATA, call);
@@ -105,6 +106,8 @@ static struct http_call *finish(struct http *h, CURL *easy, CURLcode code)
 	if (code == CURLE_COULDNT_CONNECT)
 		err_sys(&call->err, os_errno ? (int)os_errno : ECONNREFUSED,
 		    "nothing answers on '%s'", h->socket);
+	else if (code == CURLE_OPERATION_TIMEDOUT)
+		err_set(&call->err, -ETIMEDOUT, "no answer on '%s' in time", h->socket);
 	else if (code == CURLE_WRITE_ERROR)
 		err_set(
 		    &call->err, -EMSGSIZE, "the answer is larger than %lu bytes", REPLY_BYTES_MAX);

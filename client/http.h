@@ -2,7 +2,7 @@
 /*
  * HTTP requests to one unix socket, several at a time, over libcurl (http.c is its only includer).
  * What goes wrong below HTTP is an err: -ENOENT, -ECONNREFUSED, -EACCES when nothing answers on the
- * socket, -ECONNRESET when the connection broke before the answer was complete.
+ * socket, -ECONNRESET when the connection broke before the answer was complete, -ETIMEDOUT.
  */
 #ifndef SKEP_CLIENT_HTTP_H
 #define SKEP_CLIENT_HTTP_H
@@ -17,6 +17,7 @@ struct http_request {
 	const char *path;	  /* with the query, encoded */
 	const char *content_type; /* NULL: no body */
 	struct slice body;	  /* borrowed until the call is done */
+	int64_t timeout_ms;	  /* 0: none */
 };
 
 struct http_call {

@@ -252,7 +252,7 @@ def check_words(tree: Tree) -> Iterator[Complaint]:
 
 def check_licence(tree: Tree) -> Iterator[Complaint]:
     programs = (".c", ".h", ".def", ".sql", ".py", ".sh", "Makefile", ".ci/run")
-    for path, lines in tree.ending(*programs, ".5.in", ".8", ".1", ".service", ".sysusers"):
+    for path, lines in tree.ending(*programs, ".5.in", ".8", ".1", ".3", ".service", ".sysusers"):
         if not any("SPDX-License-Identifier: MIT" in line for line in lines[:3]):
             yield path, 1, "no SPDX line at its head"
 

@@ -193,10 +193,10 @@ static int foreign_headers(amqp_table_t *ret, const struct message *m, amqp_pool
 	return 0;
 }
 
-static int write_headers(amqp_table_t *ret, const struct message *m, uint64_t key,
-    amqp_pool_t *pool, struct err *err)
+static int write_headers(amqp_table_t *ret, const struct message *m, const char *key_header,
+    uint64_t key, amqp_pool_t *pool, struct err *err)
 {
-	const struct header parcel = {.name = slice_str(PROPS_PARCEL_HEADER), .kind = HEADER_INT,
+	const struct header own = {.name = slice_str(key_header), .kind = HEADER_INT,
 	    .integer = (int64_t)key};
 	amqp_table_t foreign;
 	size_t n = 0;
@@ -212,25 +212,25 @@ static int write_headers(amqp_table_t *ret, const struct message *m, uint64_t ke
 			ret->entries[n++] = foreign.entries[i];
 	}
 	for (size_t i = 0; i < m->nheaders; i++) {
-		if (slice_is(m->headers[i].name, PROPS_PARCEL_HEADER))
+		if (slice_is(m->headers[i].name, key_header))
 			continue;
 		if (write_header(&ret->entries[n++], &m->headers[i], err) < 0)
 			return -EINVAL;
 	}
-	write_header(&ret->entries[n++], &parcel, NULL);
+	write_header(&ret->entries[n++], &own, NULL);
 	ret->num_entries = (int)n;
 	return 0;
 }
 
-int props_write(amqp_basic_properties_t *ret, const struct message *m, uint64_t key,
-    amqp_pool_t *pool, struct err *err)
+int props_write(amqp_basic_properties_t *ret, const struct message *m, const char *key_header,
+    uint64_t key, amqp_pool_t *pool, struct err *err)
 {
 	amqp_basic_properties_t p = {
 	    ._flags = AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_HEADERS_FLAG,
 	    .delivery_mode = AMQP_DELIVERY_PERSISTENT,
 	};
 
-	if (write_headers(&p.headers, m, key, pool, err) < 0)
+	if (write_headers(&p.headers, m, key_header, key, pool, err) < 0)
 		return -EINVAL;
 #define WRITE(field, flag)                                                                         \
 	if (m->field.p) {                                                                          \
@@ -251,10 +251,10 @@ int props_write(amqp_basic_properties_t *ret, const struct message *m, uint64_t 
 	return 0;
 }
 
-uint64_t props_parcel(const struct message *m)
+uint64_t props_key(const struct message *m, const char *key_header)
 {
 	for (size_t i = 0; i < m->nheaders; i++) {
-		if (m->headers[i].kind == HEADER_INT && slice_is(m->headers[i].name, PROPS_PARCEL_HEADER))
+		if (m->headers[i].kind == HEADER_INT && slice_is(m->headers[i].name, key_header))
 			return (uint64_t)m->headers[i].integer;
 	}
 	return 0;

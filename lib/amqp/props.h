@@ -14,12 +14,12 @@ void props_read(struct message *m, const amqp_basic_properties_t *p, struct slic
     const uint8_t *copy);
 
 /* The properties to publish `m` with: delivery_mode 2, m's foreign headers but those that are ours, m's
- * headers, and `skep-parcel` = key. user_id is left out: a broker refuses any but the connection's own.
+ * headers, and `key_header` = key. user_id is left out: a broker refuses any but the connection's own.
  * Entries are made in `pool`; the result borrows from it and from `m`. -EINVAL: raw_headers is no table. */
-int props_write(amqp_basic_properties_t *ret, const struct message *m, uint64_t key,
-    amqp_pool_t *pool, struct err *err);
+int props_write(amqp_basic_properties_t *ret, const struct message *m, const char *key_header,
+    uint64_t key, amqp_pool_t *pool, struct err *err);
 
-/* The value of `skep-parcel`, 0 if there is none. */
-uint64_t props_parcel(const struct message *m);
+/* The value of `key_header`, 0 if there is none. */
+uint64_t props_key(const struct message *m, const char *key_header);
 
 #endif

@@ -246,7 +246,7 @@ static int on_content(void *arg, const struct content *content, struct err *err)
 
 	if (content->method != AMQP_BASIC_RETURN_METHOD)
 		return err_set(err, -EPROTO, "the broker delivered a message to a publisher");
-	confirms_returned(&p->confirms, props_parcel(&content->m));
+	confirms_returned(&p->confirms, props_key(&content->m, p->config.key_header));
 	return 0;
 }
 
@@ -359,6 +359,8 @@ struct amqp_publisher *amqp_publisher_new(struct amqp_conn *conn,
 	p->magic = PUBLISHER_MAGIC;
 	p->conn = conn;
 	p->config = *config;
+	if (!p->config.key_header)
+		p->config.key_header = PROPS_PARCEL_HEADER;
 	p->events = events;
 	p->arg = arg;
 	if (config->declares && config->conf->broker.topology == TOPOLOGY_DECLARE)
@@ -412,7 +414,7 @@ static int encode(struct amqp_publisher *p, uint64_t key, const struct message *
 	amqp_basic_publish_t publish = {.exchange = wire_bytes(m->exchange),
 	    .routing_key = wire_bytes(m->routing_key), .mandatory = 1};
 	amqp_basic_properties_t props;
-	int rc = props_write(&props, m, key, &p->pool, err);
+	int rc = props_write(&props, m, p->config.key_header, key, &p->pool, err);
 
 	if (rc == 0)
 		rc = channel_publish(p->channel, &publish, &props, m->body);

@@ -2,8 +2,8 @@
 /*
  * Publishing with confirms on a channel of its own. Every message has the caller's 64-bit key; each key that was
  * accepted ends exactly once, by `settled`. Outstanding sequence numbers are an exact set, since acks come out of
- * order and in groups (RabbitMQ: an unroutable message's basic.return precedes its ack). Messages carry the
- * header `skep-parcel` = key, by which a return is matched.
+ * order and in groups (RabbitMQ: an unroutable message's basic.return precedes its ack). Messages carry the key
+ * in a header, by which a return is matched.
  */
 #ifndef SKEP_AMQP_PUBLISHER_H
 #define SKEP_AMQP_PUBLISHER_H
@@ -34,9 +34,12 @@ struct amqp_publisher_config {
 	bool declares;  /* run the topology; a second publisher on the connection (replies) need not */
 	uint32_t window; /* confirms outstanding at most */
 	int64_t confirm_timeout_ms;
+	/* NULL: `skep-parcel`, which says that a node of skep owns the message. */
+	const char *key_header;
 };
 
-/* Belongs to `conn`. Opens its channel whenever the connection is up. `config->conf` is borrowed for life. */
+/* Belongs to `conn`. Opens its channel whenever the connection is up. `config->conf` (NULL if it declares nothing) and
+ * `config->key_header` are borrowed for life. */
 struct amqp_publisher *amqp_publisher_new(struct amqp_conn *conn,
     const struct amqp_publisher_config *config, const struct amqp_publisher_events *events, void *arg);
 void amqp_publisher_free(struct amqp_publisher *p); /* settles nothing more */

@@ -2,6 +2,7 @@
 """libskep: services in C, and the library as it is installed."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ from waiting import stays, wait_until
 
 CC = ["cc", "-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-D_POSIX_C_SOURCE=200809L"]
 EXAMPLE = ROOT / "examples/services/skep.c"
+CLIENT = ROOT / "examples/clients/submit.c"
 
 # The body is a path: runs until it exists, or until it is cancelled.
 HOLDER = """
@@ -120,8 +122,8 @@ def test_it_is_installed_whole(skep: Skep) -> None:
     lib = tree / "usr/local/lib"
     environment |= {"PKG_CONFIG_PATH": str(lib / "pkgconfig"), "PKG_CONFIG_SYSROOT_DIR": str(tree)}
 
-    def flags(*options: str) -> list[str]:
-        command = ["pkg-config", *options, "skep"]
+    def flags(*options: str, of: str = "skep") -> list[str]:
+        command = ["pkg-config", *options, of]
         return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.split()
 
     shared, static = skep.dir / "shared", skep.dir / "static"
@@ -131,22 +133,56 @@ def test_it_is_installed_whole(skep: Skep) -> None:
     for program in (shared, static):
         # Without skep at descriptor 3 a service says so by its exit code, here the example's.
         assert subprocess.run([program], timeout=20, check=False).returncode == 1
+    for kind, client in (("shared", skep.dir / "client-shared"), ("static", skep.dir / "client-static")):
+        words = flags("--cflags", "--libs", *(["--static"] if kind == "static" else []), of="skep-client")
+        if kind == "static":
+            words = ["-l:libskep-client.a" if word == "-lskep-client" else word for word in words]
+        subprocess.run([*CC, "-o", client, CLIENT, *words, f"-Wl,-rpath,{lib}"], check=True)
+        done = subprocess.run([client, "/nowhere", "q", "t", ""], timeout=20, check=False, capture_output=True)
+        assert done.returncode == 1 and b"nothing answers on '/nowhere'" in done.stderr
     linked = subprocess.run(["readelf", "-d", static], check=True, capture_output=True, text=True).stdout
     assert [line.split("[")[1] for line in linked.splitlines() if "(NEEDED)" in line] == ["libc.so.6]"]
     subprocess.run(["make", "-C", ROOT, "uninstall", f"DESTDIR={tree}"], env=environment, check=True, capture_output=True)
     assert not any("skep" in path.name and path.is_file() for path in lib.rglob("*"))
 
 
-def test_only_its_own_names_are_seen() -> None:
+@pytest.mark.parametrize("name, header", [("libskep", "handler.h"), ("libskep-client", "client.h")])
+def test_only_its_own_names_are_seen(name: str, header: str) -> None:
     lib = ROOT / "build/lib"
-    shared = subprocess.run(["nm", "-D", "--defined-only", lib / "libskep.so"], capture_output=True, text=True, check=True)
-    static = subprocess.run(["nm", "-g", "--defined-only", lib / "libskep.a"], capture_output=True, text=True, check=True)
+    declared = set(re.findall(r"^SKEP_API [^(]*?(skep_\w+)\(", (ROOT / "include/skep" / header).read_text(), re.M))
+    shared = subprocess.run(["nm", "-D", "--defined-only", lib / f"{name}.so"], capture_output=True, text=True, check=True)
+    static = subprocess.run(["nm", "-g", "--defined-only", lib / f"{name}.a"], capture_output=True, text=True, check=True)
     for listing in (shared.stdout, static.stdout):
-        names = [line.split()[2].split("@")[0] for line in listing.splitlines() if len(line.split()) == 3]
-        assert "skep_serve" in names
-        assert [name for name in names if not name.startswith("skep_") and name != "SKEP_0"] == []
-    dynamic = subprocess.run(["readelf", "-d", lib / "libskep.so"], capture_output=True, text=True, check=True).stdout
-    assert "Library soname: [libskep.so.0]" in dynamic
+        names = {line.split()[2].split("@")[0] for line in listing.splitlines() if len(line.split()) == 3}
+        assert names - {"SKEP_0"} == declared
+    dynamic = subprocess.run(["readelf", "-d", lib / f"{name}.so"], capture_output=True, text=True, check=True).stdout
+    assert f"Library soname: [{name}.so.0]" in dynamic
+
+
+def test_both_may_be_in_one_program(skep: Skep) -> None:
+    program, source, lib = skep.dir / "both", skep.dir / "both.c", ROOT / "build/lib"
+    source.write_text(
+        "#include <skep/handler.h>\n#include <skep/client.h>\n"
+        "int main(void) { struct skep_handler h = {0};"
+        ' return skep_client_open("/nowhere", 0, 0) != 0 || skep_serve(&h) != -22; }\n'
+    )
+    externals = ["-lrabbitmq", "-lcurl", "-linih", "-lev", "-lcjson", "-lm", "-pthread"]
+    for libraries in (
+        [lib / "libskep.a", lib / "libskep-client.a", *externals],
+        [lib / "libskep.so", lib / "libskep-client.so", f"-Wl,-rpath,{lib}"],
+    ):
+        subprocess.run([*CC, f"-I{ROOT}/include", "-o", program, source, *libraries], check=True)
+        assert subprocess.run([program], timeout=20, check=False).returncode == 0
+
+
+def test_the_programs_of_its_manual_page_compile(skep: Skep) -> None:
+    page = (ROOT / "docs/man/libskep.3").read_text()
+    programs = [block for block in re.findall(r"^\.Bd.*\n([^.].*(?:\n[^.].*|\n)*)\n\.Ed", page, re.M) if "main" in block]
+    assert len(programs) == 2
+    for program in programs:
+        source = skep.dir / "program.c"
+        source.write_text(program + "\n")
+        subprocess.run([*CC, f"-I{ROOT}/include", "-fsyntax-only", source], check=True)
 
 
 def test_its_headers_stand_alone_in_cpp() -> None:
@@ -154,5 +190,6 @@ def test_its_headers_stand_alone_in_cpp() -> None:
         pytest.skip("there is no C++ compiler here: the headers were not tried with one")
     for header in (ROOT / "include/skep").glob("*.h"):
         subprocess.run(
-            ["c++", "-x", "c++", "-std=c++11", "-pedantic", "-Wall", "-Werror", "-fsyntax-only", header], check=True
+            ["c++", "-x", "c++", "-std=c++11", "-pedantic", "-Wall", "-Werror", "-fsyntax-only", f"-I{ROOT}/include", header],
+            check=True,
         )

@@ -115,7 +115,7 @@ static int pass(const struct message *m, uint64_t key, size_t piece, struct cont
 	int rc;
 
 	init_amqp_pool(&pool, 4096);
-	rc = props_write(&props, m, key, &pool, &err);
+	rc = props_write(&props, m, PROPS_PARCEL_HEADER, key, &pool, &err);
 	if (rc == 0)
 		rc = wire_publish(&out, 5, &publish, &props, m->body);
 	empty_amqp_pool(&pool);
@@ -171,7 +171,7 @@ static void expect_sample(const struct content *c)
 	assert_true(find(m, "skep-ratio")->real == 0.5);
 	assert_int_equal(find(m, "skep-flag")->kind, HEADER_BOOL);
 	assert_int_equal(find(m, "skep-flag")->integer, 1);
-	assert_int_equal(props_parcel(m), 99);
+	assert_int_equal(props_key(m, PROPS_PARCEL_HEADER), 99);
 }
 
 /* 0, 1, then up to three frames. */
@@ -263,7 +263,7 @@ static void foreign_headers_pass(void **state)
 	assert_true(find(&c.m, "f")->real == 0.5);
 	assert_non_null(find(&c.m, ""));
 	assert_true(slice_is(find(&c.m, "job-key")->text, "k\xc3\xa9y"));
-	assert_int_equal(props_parcel(&c.m), 99);
+	assert_int_equal(props_key(&c.m, PROPS_PARCEL_HEADER), 99);
 	assert_int_equal(c.m.nheaders, 7 + 6);
 	/* And what came is itself a table that can be passed on. */
 	m = (struct message){.timestamp_s = -1, .priority = -1, .raw_headers = c.m.raw_headers};
