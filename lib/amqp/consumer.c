@@ -11,10 +11,10 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "lib/amqp/acks.h"
 #include "lib/amqp/conn.h"
 #include "lib/amqp/connector.h"
 #include "lib/amqp/declare.h"
-#include "lib/amqp/tags.h"
 
 #define CONSUMER_MAGIC 0x636f6e73u
 #define CONSUMER_BACKOFF_FIRST_MS 500
@@ -22,8 +22,6 @@
 #define CONSUMER_PARKED_MS 60000
 #define CONSUMER_REPEAT_MS 60000 /* how often the same trouble is told */
 #define CONSUMER_STABLE_MS 60000 /* consumed for so long: the next failure is the first one */
-#define ACK_PART 8       /* acks wait for each other, up to so great a part of the prefetch... */
-#define ACK_DELAY_MS 10 /* ...and for so long */
 
 enum consumer_state {
 	CONSUMER_WAITING,
@@ -75,8 +73,7 @@ struct amqp_consumer {
 	int64_t since_ms, told_ms; /* since_ms: has begun; told_ms: 0 when there was nothing to tell */
 	struct loop_timer timer;
 	struct tags tags;
-	uint32_t acks; /* not written yet */
-	struct loop_timer ack_timer;
+	struct acks acks;
 	char tag[256];
 };
 
@@ -105,14 +102,6 @@ static void send_consume(struct amqp_consumer *c)
 	channel_send(c->channel, AMQP_BASIC_CONSUME_METHOD, &consume);
 }
 
-static void send_ack(void *arg, uint64_t tag, bool multiple)
-{
-	struct amqp_consumer *c = arg;
-	amqp_basic_ack_t m = {.delivery_tag = tag, .multiple = multiple};
-
-	channel_send(c->channel, AMQP_BASIC_ACK_METHOD, &m);
-}
-
 static void send_cancel(struct amqp_consumer *c)
 {
 	amqp_basic_cancel_t m = {.consumer_tag = wire_str(c->tag)};
@@ -134,7 +123,7 @@ static void resume(struct amqp_consumer *c)
 	if (c->state != CONSUMER_PAUSED || c->wanted == 0 || tags_unsettled(&c->tags) > c->wanted / 2)
 		return;
 	set_state(c, CONSUMER_RESUMING);
-	tags_fold(&c->tags, send_ack, c);
+	acks_write(&c->acks);
 	send_consume(c);
 }
 
@@ -434,20 +423,7 @@ void amqp_consumer_ack(struct amqp_consumer *c, struct amqp_tag tag)
 {
 	if (!amqp_consumer_tag_valid(c, tag))
 		return;
-	if (!tags_ack(&c->tags, tag.delivery))
-		return;
-	c->acks++;
-	if (c->acks * ACK_PART >= c->prefetch || c->state != CONSUMER_CONSUMING)
-		conn_dirty(c->conn);
-	else if (!loop_timer_active(&c->ack_timer))
-		loop_timer_set(&c->ack_timer, ACK_DELAY_MS);
-}
-
-static void on_ack_timer(struct loop_timer *timer)
-{
-	OBJ(struct amqp_consumer, c, timer->arg, CONSUMER_MAGIC);
-
-	conn_dirty(c->conn);
+	acks_add(&c->acks, tag.delivery, c->state == CONSUMER_CONSUMING ? c->prefetch : 0);
 }
 
 void amqp_consumer_requeue(struct amqp_consumer *c, struct amqp_tag tag)
@@ -472,9 +448,7 @@ static void on_before_write(void *arg)
 {
 	OBJ(struct amqp_consumer, c, arg, CONSUMER_MAGIC);
 
-	tags_fold(&c->tags, send_ack, c);
-	c->acks = 0;
-	loop_timer_stop(&c->ack_timer);
+	acks_write(&c->acks);
 	resume(c); /* it may have waited for these */
 }
 
@@ -505,8 +479,8 @@ struct amqp_consumer *amqp_consumer_new(struct amqp_conn *conn, const struct con
 	c->arg = arg;
 	tags_init(&c->tags);
 	loop_timer_init(&c->timer, conn_loop(conn), on_timer, c);
-	loop_timer_init(&c->ack_timer, conn_loop(conn), on_ack_timer, c);
 	c->channel = channel_new(conn, max_body_bytes, &ops, c);
+	acks_init(&c->acks, conn, c->channel, &c->tags);
 	begin(c);
 	return c;
 }
@@ -516,7 +490,7 @@ void amqp_consumer_free(struct amqp_consumer *c)
 	if (!c)
 		return;
 	loop_timer_stop(&c->timer);
-	loop_timer_stop(&c->ack_timer);
+	acks_stop(&c->acks);
 	channel_free(c->channel);
 	tags_free(&c->tags);
 	c->magic = 0;
