@@ -32,6 +32,7 @@ from waiting import wait_until  # noqa: E402
 
 TOOLS = ROOT / "build" / "bench"  # programs of this folder, by `make bench-programs`
 PYTHON = "/usr/bin/python3"
+LOAD_BEFORE = round(os.getloadavg()[0], 2)  # of whatever else this machine does
 
 
 def median(values: Iterable[float]) -> float:
@@ -184,5 +185,5 @@ def machine() -> dict[str, Any]:
         "librabbitmq": package("librabbitmq4"),
         "python": sys.version.split()[0],
         "date": time.strftime("%Y-%m-%d"),
-        "load_before": round(os.getloadavg()[0], 2),
+        "load_before": LOAD_BEFORE,
     }

@@ -50,12 +50,12 @@ plot $cpu using 2:xtic(1) title 'broker' lc '#9aa5b1', '' using 3 title 'skep or
 
 
 def chosen(rows: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
-    """By queue and service: one worker, at the first row's prefetch and body."""
+    """By queue and service: one worker, with the first row's messages and prefetch."""
     first = rows[0]
     return {
         (row["queue"], row["service"]): row
         for row in rows
-        if row["workers"] == 1 and row["prefetch"] == first["prefetch"] and row["body"] == first["body"]
+        if row["workers"] == 1 and all(row[name] == first[name] for name in ("prefetch", "body", "ids"))
     }
 
 

@@ -51,16 +51,16 @@ def cases_of(options: dict[str, str], quick: bool) -> list[Case]:
     body, ids = int(options.get("body", "100")), options.get("ids", "none")
     found = []
     for queue in queues:
-        for prefetch in options.get("prefetch", "100").split():
+        for prefetch in options.get("prefetch", "250").split():
             found.append(Case(queue, prefetch, body, ids))
             for service in services:
                 for workers in map(int, options.get("workers", "1 2").split()):
                     found.append(Case(queue, prefetch, body, ids, service, workers))
     if quick or {"prefetch", "service", "body", "workers", "ids"} & options.keys():
         return found
-    more = [(queue, prefetch, body, ids) for queue in queues for prefetch in ("1", "10", "250", "auto")]
-    more += [(queue, "100", 1024, ids) for queue in queues]
-    more += [(queue, prefetch, body, "random") for queue in queues for prefetch in ("100", "250")]
+    more = [(queue, prefetch, body, ids) for queue in queues for prefetch in ("1", "10", "100", "auto")]
+    more += [(queue, "250", 1024, ids) for queue in queues]
+    more += [(queue, "250", body, "random") for queue in queues]
     for what in more:
         found += [Case(*what), Case(*what, "c")]
     return found

@@ -80,6 +80,7 @@ static void test_retry_of_a_dead_job(void **state)
 	struct books *b = *state;
 
 	asked(b, 1, "a", 0);
+	started(b, 1, "a");
 	lost(b, 1);
 	ended(b, 2, "a", OUTCOME_DEAD);
 	assert_int_equal(retry(b, "a").status, 200);
