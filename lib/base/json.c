@@ -203,10 +203,16 @@ static size_t utf8_sequence(const uint8_t *p, size_t n)
 	return len;
 }
 
+/* But NUL, which no text of ours holds. */
+static bool is_ascii(uint8_t c)
+{
+	return c - 1u < 0x7f;
+}
+
 bool json_utf8_valid(struct slice text)
 {
 	for (size_t i = 0, n; i < text.n; i += n) {
-		n = utf8_sequence(text.p + i, text.n - i);
+		n = is_ascii(text.p[i]) ? 1 : utf8_sequence(text.p + i, text.n - i);
 		if (n == 0)
 			return false;
 	}
@@ -303,17 +309,34 @@ static bool is_plain(uint8_t c)
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
-static int quote_one(const uint8_t *p, size_t n, struct buf *out)
+#define ESCAPE_BYTES 6 /* the longest of them: \u00XX */
+
+/* ASCII that is not plain; returns how many bytes it became. */
+static size_t escape(uint8_t c, uint8_t to[static ESCAPE_BYTES])
 {
-	if (n == 0)
-		return buf_adds(out, "\xef\xbf\xbd");
-	if (n > 1 || *p == 0x7f)
-		return buf_add(out, p, n);
-	if (*p == '\n')
-		return buf_adds(out, "\\n");
-	if (*p == '"' || *p == '\\')
-		return buf_addf(out, "\\%c", *p);
-	return buf_addf(out, "\\u%04x", *p);
+	static const char hex[] = "0123456789abcdef";
+
+	if (c == 0x7f) {
+		to[0] = c;
+		return 1;
+	}
+	to[0] = '\\';
+	to[1] = c == '\n' ? 'n' : c;
+	if (c >= 0x20 || c == '\n')
+		return 2;
+	memcpy(to + 1, "u00", 3);
+	to[4] = (uint8_t)hex[c >> 4];
+	to[5] = (uint8_t)hex[c & 15];
+	return ESCAPE_BYTES;
+}
+
+/* NUL and what is no UTF-8 become U+FFFD, byte by byte. Returns how many bytes of the text were read. */
+static size_t quote_wide(const uint8_t *p, size_t left, struct buf *out, int *rc)
+{
+	size_t n = utf8_sequence(p, left);
+
+	*rc = n ? buf_add(out, p, n) : buf_adds(out, "\xef\xbf\xbd");
+	return n ? n : 1;
 }
 
 int json_quote(struct slice text, struct buf *out)
@@ -321,15 +344,20 @@ int json_quote(struct slice text, struct buf *out)
 	int rc = buf_add(out, "\"", 1);
 
 	for (size_t i = 0, n; i < text.n && rc == 0; i += n) {
-		for (n = 0; i + n < text.n && is_plain(text.p[i + n]);)
-			n++;
-		if (n) {
-			rc = buf_add(out, text.p + i, n);
-			continue;
+		uint8_t piece[256];
+		size_t made = 0;
+
+		for (n = 0; i + n < text.n && is_ascii(text.p[i + n]); n++) {
+			if (made + ESCAPE_BYTES > sizeof piece)
+				break;
+			if (is_plain(text.p[i + n]))
+				piece[made++] = text.p[i + n];
+			else
+				made += escape(text.p[i + n], piece + made);
 		}
-		n = utf8_sequence(text.p + i, text.n - i);
-		rc = quote_one(text.p + i, n, out);
-		n += n == 0;
+		rc = buf_add(out, piece, made);
+		if (n == 0)
+			n = quote_wide(text.p + i, text.n - i, out, &rc);
 	}
 	return rc == 0 ? buf_add(out, "\"", 1) : rc;
 }
