@@ -11,10 +11,9 @@
 
 #define PAGE "1000" /* the most that one list gives */
 
-/* The answer for one job goes to the screen, or to `answers`. Exit code. */
-static int change_one(struct cli *cli, const char *id, const char *tail, struct json *answers)
+/* The answer for one job or queue goes to the screen, or to `answers`. Exit code. */
+static int change_at(struct cli *cli, const char *path, const char *name, struct json *answers)
 {
-	auto_free char *path = cli_job_path(cli, id, tail);
 	struct http_call call = {.request = {.method = "POST", .path = path}};
 	struct json *answer = NULL;
 	int code = CLI_OK;
@@ -22,7 +21,7 @@ static int change_one(struct cli *cli, const char *id, const char *tail, struct 
 	/* Not repeated by itself: after a lost answer a job that was queued again may be over
 	 * already. */
 	if (cli_call(cli, &call, false, &code))
-		answer = cli_json(&call, id, &code);
+		answer = cli_json(&call, name, &code);
 	http_call_free(&call);
 	if (!answer)
 		return code;
@@ -30,9 +29,16 @@ static int change_one(struct cli *cli, const char *id, const char *tail, struct 
 		json_push(answers, answer);
 		return CLI_OK;
 	}
-	printf("%s %s\n", id, cli_text(answer, "state", "?"));
+	printf("%s %s\n", name, cli_text(answer, "state", "?"));
 	json_free(answer);
 	return CLI_OK;
+}
+
+static int change_one(struct cli *cli, const char *id, const char *tail, struct json *answers)
+{
+	auto_free char *path = cli_job_path(cli, id, tail);
+
+	return change_at(cli, path, id, answers);
 }
 
 static int change_each(struct cli *cli, const char *tail, struct json *answers)
@@ -104,4 +110,34 @@ int change_cancel(struct cli *cli)
 		cli_print_json(cli, answers);
 	json_free(answers);
 	return code;
+}
+
+/* --- queues ----------------------------------------------------------------------------------- */
+
+static int set_queues(struct cli *cli, const char *tail)
+{
+	struct json *answers = cli->args.json ? json_array() : NULL;
+	int worst = CLI_OK;
+
+	for (int i = 0; i < cli->args.nwords && worst != CLI_UNAVAILABLE; i++) {
+		const char *name = cli->args.words[i];
+		auto_free char *path = cli_queue_path(name, tail);
+		int code = change_at(cli, path, name, answers);
+
+		worst = code > worst ? code : worst;
+	}
+	if (answers)
+		cli_print_json(cli, answers);
+	json_free(answers);
+	return worst;
+}
+
+int change_pause(struct cli *cli)
+{
+	return set_queues(cli, "/pause");
+}
+
+int change_resume(struct cli *cli)
+{
+	return set_queues(cli, "/resume");
 }

@@ -146,6 +146,20 @@ void cli_print_json(const struct cli *cli, const struct json *j)
 	buf_free(&out);
 }
 
+char *cli_queue_path(const char *name, const char *tail)
+{
+	struct buf path;
+	char *text;
+
+	buf_init(&path, PATH_BYTES_MAX);
+	buf_adds(&path, "/v1/queues/");
+	http_encode(&path, slice_str(name));
+	buf_adds(&path, tail);
+	text = slice_dup(buf_slice(&path));
+	buf_free(&path);
+	return text;
+}
+
 char *cli_job_path(const struct cli *cli, const char *id, const char *tail)
 {
 	struct buf path;

@@ -56,6 +56,9 @@ struct json *cli_get(struct cli *cli, const char *path, int *ret_exit);
 /* Prints JSON, indented on a terminal. */
 void cli_print_json(const struct cli *cli, const struct json *j);
 
+/* "/v1/queues/NAME" + tail. A fresh string. */
+char *cli_queue_path(const char *name, const char *tail);
+
 /* "/v1/jobs/ID" + tail, with ?queue= if one was given. A fresh string. */
 char *cli_job_path(const struct cli *cli, const char *id, const char *tail);
 

@@ -32,12 +32,15 @@ static void add_words(struct table *t, const struct json *array)
 
 static void add_condition(struct table *t, const struct json *queue)
 {
-	bool missing = false, parked = false;
+	bool missing = false, parked = false, paused = false;
 
 	json_get_bool(queue, "missing", &missing);
 	json_get_bool(queue, "parked", &parked);
+	json_get_bool(queue, "paused", &paused);
 	if (parked)
 		table_add(t, "set aside after an error, see the log", PAINT_BAD);
+	else if (paused)
+		table_add(t, "paused", PAINT_WAIT);
 	else if (missing)
 		table_add(t, "does not exist in the broker", PAINT_BAD);
 	else

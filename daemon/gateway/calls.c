@@ -169,6 +169,10 @@ static int send_call(struct peer *peer, const struct call *call)
 		return peer_send_retry(peer, &(struct msg_retry){call->request, queue, id});
 	if (call->type == MSG_ABORT)
 		return peer_send_abort(peer, &(struct msg_abort){call->request, queue, id});
+	if (call->type == MSG_PAUSE)
+		return peer_send_pause(peer, &(struct msg_pause){call->request, queue});
+	if (call->type == MSG_RESUME)
+		return peer_send_resume(peer, &(struct msg_resume){call->request, queue});
 	return peer_send_watch(peer, &(struct msg_watch){call->request, queue, id});
 }
 

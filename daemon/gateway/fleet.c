@@ -166,8 +166,8 @@ static void add_depth(struct json *j, const struct board_depth *d)
 	json_add_time(j, "asked_at", d ? d->at_wall_ms : 0);
 }
 
-static struct json *queue_json(
-    const struct process *p, size_t i, const struct board_depth *depth, const struct fleet *runs)
+static struct json *queue_json(const struct process *p, size_t i, const struct board_depth *depth,
+    bool paused, const struct fleet *runs)
 {
 	const struct conf_queue *q = &p->conf->queues[i];
 	struct json *j = json_object(), *pools = json_array();
@@ -177,9 +177,11 @@ static struct json *queue_json(
 			json_push_str(pools, slice_str(p->conf->pools[k].section));
 	}
 	json_add_strz(j, "name", q->section);
-	json_add_strz(j, "type", q->type == QUEUE_QUORUM ? "quorum" : "classic");
+	json_add_strz(j, "type",
+	    conf_is_embedded(p->conf) ? "embedded" : q->type == QUEUE_QUORUM ? "quorum" : "classic");
 	json_add_strz(j, "handler", q->handler && q->handler[0] ? q->handler : NULL);
 	add_depth(j, depth);
+	json_add_bool(j, "paused", paused);
 	json_add_int(j, "running", (int64_t)runs_of_queue(runs, q->section));
 	json_add(j, "pools", pools);
 	return j;
@@ -188,16 +190,21 @@ static struct json *queue_json(
 struct json *fleet_queues(const struct process *p)
 {
 	struct json *all = json_array();
-	struct board_slot courier;
+	bool embedded = conf_is_embedded(p->conf);
+	struct board_slot courier, store;
 	bool asked = find_role(p->board, ROLE_COURIER, &courier);
+	bool told = find_role(p->board, ROLE_STORE, &store);
 	struct fleet runs;
 
 	fleet_look(&runs, p);
 	for (size_t i = 0; i < p->conf->nqueues; i++) {
-		const struct board_depth *d =
-		    asked && i < BOARD_QUEUES_MAX ? &courier.depths[i] : NULL;
+		const struct board_depth *d = NULL;
 
-		json_push(all, queue_json(p, i, d, &runs));
+		if (i < BOARD_QUEUES_MAX && (embedded ? told : asked))
+			d = embedded ? &store.depths[i] : &courier.depths[i];
+		json_push(all,
+		    queue_json(p, i, d,
+			told && i < BOARD_QUEUES_MAX && store.depths[i].paused, &runs));
 	}
 	fleet_free(&runs);
 	return all;
@@ -304,11 +311,13 @@ struct json *fleet_pools(const struct process *p)
 	return all;
 }
 
-const char *fleet_broker(const struct board *board)
+const char *fleet_broker(const struct process *p)
 {
 	struct board_slot courier;
 
-	if (!find_role(board, ROLE_COURIER, &courier))
+	if (conf_is_embedded(p->conf))
+		return "embedded";
+	if (!find_role(p->board, ROLE_COURIER, &courier))
 		return "unknown";
 	return !courier.connected ? "down" : courier.blocked ? "blocked" : "connected";
 }

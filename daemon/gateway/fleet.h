@@ -36,8 +36,9 @@ struct json *fleet_run_json(const struct fleet_run *run);
 struct json *fleet_queues(const struct process *p);
 struct json *fleet_pools(const struct process *p);
 
-/* How the node stands with the broker: "connected", "blocked", "down", or "unknown" (no courier).
+/* How the node stands with the broker: "connected", "blocked", "down", or "unknown" (no courier),
+ * "embedded" (it needs none).
  */
-const char *fleet_broker(const struct board *board);
+const char *fleet_broker(const struct process *p);
 
 #endif

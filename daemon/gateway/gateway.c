@@ -10,7 +10,7 @@
 int gateway_job_name(struct http_request *r, struct job_name *ret)
 {
 	const struct target *t = http_target(r);
-	struct job_name name = {target_param(t, "queue"), routes_job_id(t)};
+	struct job_name name = {target_param(t, "queue"), routes_subject(t)};
 	struct err err = {0};
 
 	if (name.id.n == 0 || name.id.n > JOB_ID_BYTES)

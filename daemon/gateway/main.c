@@ -34,13 +34,13 @@ static void show_pools(struct gateway *g, struct http_request *r)
 static void show_health(struct gateway *g, struct http_request *r)
 {
 	bool store = calls_store_is_up(g->calls);
-	const char *broker = fleet_broker(g->p->board);
+	const char *broker = fleet_broker(g->p);
 	struct json *j = json_object();
 
 	json_add_strz(j, "status",
-	    !store			       ? "unavailable"
-	    : strcmp(broker, "connected") == 0 ? "ok"
-					       : "degraded");
+	    !store ? "unavailable"
+	    : strcmp(broker, "connected") == 0 || strcmp(broker, "embedded") == 0 ? "ok"
+										  : "degraded");
 	json_add_strz(j, "node", g->p->conf->daemon.name);
 	json_add_strz(j, "version", SKEP_VERSION);
 	json_add_strz(j, "store", store ? "connected" : "down");
@@ -57,6 +57,8 @@ static void (*const handlers[ROUTE_COUNT])(struct gateway *g, struct http_reques
     [ROUTE_retry] = views_retry,
     [ROUTE_cancel] = views_cancel,
     [ROUTE_queues] = show_queues,
+    [ROUTE_pause] = views_pause,
+    [ROUTE_resume] = views_resume,
     [ROUTE_pools] = show_pools,
     [ROUTE_health] = show_health,
 };

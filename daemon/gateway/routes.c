@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#define JOB_ID_SEGMENT 2 /* /v1/jobs/{} */
+#define SUBJECT_SEGMENT 2 /* /v1/jobs/{}, /v1/queues/{} */
 
 static const struct route {
 	const char *method, *path, *params;
@@ -88,8 +88,8 @@ bool routes_takes_body(enum route_id id)
 	return routes[id].body;
 }
 
-struct slice routes_job_id(const struct target *t)
+struct slice routes_subject(const struct target *t)
 {
-	return t->nsegments > JOB_ID_SEGMENT ? t->segments[JOB_ID_SEGMENT]
+	return t->nsegments > SUBJECT_SEGMENT ? t->segments[SUBJECT_SEGMENT]
 					     : (struct slice){NULL, 0};
 }

@@ -24,7 +24,7 @@ int routes_check_params(enum route_id id, const struct target *t, struct err *er
 
 bool routes_takes_body(enum route_id id);
 
-/* The segment of the path that is the job's id. */
-struct slice routes_job_id(const struct target *t);
+/* The segment of the path that is a job's id or a queue's name. */
+struct slice routes_subject(const struct target *t);
 
 #endif

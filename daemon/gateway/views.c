@@ -294,7 +294,8 @@ static void on_order_answer(const struct call_answer *a, void *arg)
 	} else if (status >= 300) {
 		json_add_strz(j, "error", text[0] ? text : "the store refused it");
 	}
-	json_add_strz(j, "id", o->id);
+	if (o->id[0])
+		json_add_strz(j, "id", o->id);
 	if (o->queue[0])
 		json_add_strz(j, "queue", o->queue);
 	if (a->state.n)
@@ -336,20 +337,25 @@ static int order_queue(struct gateway *g, struct http_request *r, struct job_nam
 	return 0;
 }
 
-static void order(struct gateway *g, struct http_request *r, enum message_type type)
+static void place(struct gateway *g, struct http_request *r, enum message_type type,
+    struct slice queue, struct slice id)
 {
-	struct job_name name;
-	struct order *o;
-	char *queue;
+	struct order *o = xcalloc(1, sizeof *o);
 
-	if (gateway_job_name(r, &name) < 0 || order_queue(g, r, name, &queue) < 0)
-		return;
-	o = xcalloc(1, sizeof *o);
 	o->magic = ORDER_MAGIC;
 	o->r = r;
-	o->queue = queue;
-	o->id = slice_dup(name.id);
-	calls_ask(g->calls, type, slice_str(queue), name.id, on_order_answer, o);
+	o->queue = slice_dup(queue);
+	o->id = slice_dup(id);
+	calls_ask(g->calls, type, queue, id, on_order_answer, o);
+}
+
+static void order(struct gateway *g, struct http_request *r, enum message_type type)
+{
+	auto_free char *queue = NULL;
+	struct job_name name;
+
+	if (gateway_job_name(r, &name) == 0 && order_queue(g, r, name, &queue) == 0)
+		place(g, r, type, slice_str(queue), name.id);
 }
 
 void views_retry(struct gateway *g, struct http_request *r)
@@ -360,4 +366,28 @@ void views_retry(struct gateway *g, struct http_request *r)
 void views_cancel(struct gateway *g, struct http_request *r)
 {
 	order(g, r, MSG_ABORT);
+}
+
+/* --- queues ----------------------------------------------------------------------------------- */
+
+static void order_for_queue(struct gateway *g, struct http_request *r, enum message_type type)
+{
+	struct slice name = routes_subject(http_target(r));
+
+	if (!conf_queue(g->p->conf, name)) {
+		http_error(r, 404, "no queue '" SLICE_FMT "' is configured here",
+		    SLICE_ARG(name));
+		return;
+	}
+	place(g, r, type, name, slice_str(""));
+}
+
+void views_pause(struct gateway *g, struct http_request *r)
+{
+	order_for_queue(g, r, MSG_PAUSE);
+}
+
+void views_resume(struct gateway *g, struct http_request *r)
+{
+	order_for_queue(g, r, MSG_RESUME);
 }

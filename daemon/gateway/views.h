@@ -11,5 +11,7 @@ void views_result(struct gateway *g, struct http_request *r);
 void views_logs(struct gateway *g, struct http_request *r);
 void views_retry(struct gateway *g, struct http_request *r);
 void views_cancel(struct gateway *g, struct http_request *r);
+void views_pause(struct gateway *g, struct http_request *r); /* of a queue */
+void views_resume(struct gateway *g, struct http_request *r);
 
 #endif

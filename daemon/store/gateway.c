@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/log.h"
 
 static int reply(struct member *m, uint64_t request, const struct request_answer *a)
 {
@@ -52,6 +53,37 @@ static int on_abort(struct member *m, struct frame *f)
 	return reply(m, msg.request, &a);
 }
 
+static int set_paused(struct member *m, uint64_t request, struct slice queue, bool paused)
+{
+	struct request_answer a = {.status = 200, .state = paused ? "paused" : "active"};
+	struct ledger *l = &m->s->ledger;
+
+	if (queue.n == 0 || queue.n > JOB_NAME_BYTES)
+		return -EPROTO;
+	a.existing = !pauses_set(&l->pauses, queue, paused);
+	if (!a.existing) {
+		log_info("queue " SLICE_FMT " is %s", SLICE_ARG(queue), a.state);
+		l->events->paused(l->arg, queue, paused);
+	}
+	return reply(m, request, &a);
+}
+
+static int on_pause(struct member *m, struct frame *f)
+{
+	struct msg_pause msg;
+
+	return msg_pause_decode(f, &msg) < 0 ? -EPROTO
+					     : set_paused(m, msg.request, msg.queue, true);
+}
+
+static int on_resume(struct member *m, struct frame *f)
+{
+	struct msg_resume msg;
+
+	return msg_resume_decode(f, &msg) < 0 ? -EPROTO
+					      : set_paused(m, msg.request, msg.queue, false);
+}
+
 static int on_watch(struct member *m, struct frame *f)
 {
 	uint8_t text[JOB_NAME_BYTES];
@@ -73,6 +105,8 @@ member_frame_fn *const gateway_frames[MSG_COUNT] = {
     [MSG_RETRY] = on_retry,
     [MSG_ABORT] = on_abort,
     [MSG_WATCH] = on_watch,
+    [MSG_PAUSE] = on_pause,
+    [MSG_RESUME] = on_resume,
 };
 
 static void tell(void *arg, void *owner, uint64_t request)

@@ -106,6 +106,20 @@ void lanes_remove(struct lanes *l, struct slice destination, int64_t parcel)
 	}
 }
 
+uint64_t lanes_count(const struct lanes *l, struct slice destination)
+{
+	const struct lane *lane = find(l, destination);
+
+	return lane ? lane->ready : 0;
+}
+
+uint64_t lanes_ready(const struct lanes *l, struct slice destination, int64_t now_ms)
+{
+	const struct lane *lane = find(l, destination);
+
+	return lane && now_ms >= lane->until_ms ? lane->ready : 0;
+}
+
 /* --- turns and leases ----------------------------------------------------------------------- */
 
 uint32_t lane_room(const struct lane *lane, int64_t now_ms)

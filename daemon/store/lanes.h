@@ -44,6 +44,10 @@ void lanes_free(struct lanes *l);
 void lanes_add(struct lanes *l, struct slice destination, uint64_t n);
 void lanes_remove(struct lanes *l, struct slice destination, int64_t parcel);
 
+/* How many are ready there; and how many of them may be taken now, by somebody who takes no lease. */
+uint64_t lanes_count(const struct lanes *l, struct slice destination);
+uint64_t lanes_ready(const struct lanes *l, struct slice destination, int64_t now_ms);
+
 /* How many more parcels the lane may be dealt now. */
 uint32_t lane_room(const struct lane *lane, int64_t now_ms);
 

@@ -53,7 +53,8 @@ int ledger_open(struct ledger *l, const char *path, const struct conf *conf,
 	    (rc = bodies_open(&l->bodies, &l->batch, err)) < 0 ||
 	    (rc = parcels_open(&l->parcels, &l->batch, &l->bodies, &l->lanes, now_wall_ms, err)) <
 		0 ||
-	    (rc = tombs_open(&l->tombs, &l->batch, err)) < 0 || (rc = read_claims(l, err)) < 0)
+	    (rc = tombs_open(&l->tombs, &l->batch, err)) < 0 ||
+	    (rc = pauses_open(&l->pauses, &l->batch, err)) < 0 || (rc = read_claims(l, err)) < 0)
 		return rc;
 	l->tombs.changed = events->tombs;
 	l->tombs.arg = arg;
@@ -66,6 +67,7 @@ void ledger_close(struct ledger *l)
 		batch_commit(&l->batch);
 	claims_free(&l->claims);
 	tombs_close(&l->tombs);
+	pauses_close(&l->pauses);
 	bodies_close(&l->bodies);
 	lanes_free(&l->lanes);
 	db_close(l->db);

@@ -2,7 +2,8 @@
 /*
  * The books of a node, opened together: the tables and what is kept in memory beside them. What the
  * entries mean is decided by those who write in them: asks.h (claims), record.h (outcomes, losses),
- * takes.h, requests.h (submit, retry, cancel), deals.h (parcels to the courier), sweep.h.
+ * takes.h, requests.h (submit, retry, cancel, pause), deals.h (parcels to the courier), serve.h (to
+ * workers), sweep.h.
  */
 #ifndef SKEP_STORE_LEDGER_H
 #define SKEP_STORE_LEDGER_H
@@ -10,6 +11,7 @@
 #include "daemon/store/claims.h"
 #include "daemon/store/jobs.h"
 #include "daemon/store/parcels.h"
+#include "daemon/store/pauses.h"
 #include "daemon/store/tombs.h"
 #include "lib/conf/conf.h"
 
@@ -19,6 +21,8 @@ struct ledger_events {
 	void (*over)(void *arg, const struct job_names *job, enum job_state state);
 	/* a run is to end */
 	void (*cancel)(void *arg, const struct claim *claim);
+	/* a queue was paused, or resumed */
+	void (*paused)(void *arg, struct slice queue, bool paused);
 	/* see tombs.h */
 	void (*tombs)(void *arg, struct slice queue, bool any);
 };
@@ -33,6 +37,7 @@ struct ledger {
 	struct claims claims;
 	int64_t suspect_wall_ms; /* when the last suspect was started (asks.h) */
 	struct tombs tombs;
+	struct pauses pauses;
 	struct db_stmt *claim_insert, *claim_delete;
 	const struct conf *conf;
 	const struct ledger_events *events;

@@ -44,6 +44,15 @@ static void member_free(struct member *m)
 	free(m);
 }
 
+static const struct conf_pool *pool_of(const struct conf *conf, struct slice name)
+{
+	for (size_t i = 0; i < conf->npools; i++) {
+		if (slice_is(name, conf->pools[i].section))
+			return &conf->pools[i];
+	}
+	return NULL;
+}
+
 static int on_peer(struct store *s, struct frame *f)
 {
 	struct msg_peer msg;
@@ -57,7 +66,10 @@ static int on_peer(struct store *s, struct frame *f)
 	m->pid = (pid_t)msg.pid;
 	m->role = (enum role_id)msg.role;
 	m->early = !s->peers_end;
+	m->slot = msg.slot;
 	slice_copy(m->name, sizeof m->name, msg.name);
+	if (m->role == ROLE_WORKER)
+		m->pool = pool_of(s->p->conf, msg.pool);
 	claims_owner_init(&m->claims);
 	list_add_tail(&s->members, &m->link);
 	return 0;
@@ -134,6 +146,8 @@ static void heard(struct member *m)
 		if (claim->unheld)
 			workers_dropped(m, claim);
 	}
+	if (m->role == ROLE_WORKER && !m->s->recovered)
+		workers_not_received(m);
 	m->phase = MEMBER_WAITING;
 	if (m->s->recovered)
 		welcome(m);
@@ -211,6 +225,7 @@ static void disconnected(struct member *m)
 {
 	m->peer = NULL;
 	m->phase = MEMBER_EXPECTED;
+	m->want = 0;
 	if (m->s->courier == m)
 		courier_gone(m->s);
 	watches_drop(&m->s->watches, m);
@@ -413,6 +428,16 @@ void peers_ask(struct store *s, struct slice queue, bool always)
 	{
 		if (m->role == ROLE_WORKER && m->phase == MEMBER_WELCOMED)
 			peer_send_ask(m->peer, &(struct msg_ask){.queue = queue, .always = always});
+	}
+}
+
+void peers_paused(struct store *s, struct slice queue, bool paused)
+{
+	list_each(struct member, m, &s->members, link)
+	{
+		if (m->role == ROLE_WORKER && m->phase == MEMBER_WELCOMED)
+			peer_send_paused(
+			    m->peer, &(struct msg_paused){.queue = queue, .paused = paused});
 	}
 }
 

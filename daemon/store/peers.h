@@ -28,6 +28,9 @@ bool peers_hungry(struct store *s);
 /* Sends ASK to every worker. */
 void peers_ask(struct store *s, struct slice queue, bool always);
 
+/* Sends PAUSED to every worker. */
+void peers_paused(struct store *s, struct slice queue, bool paused);
+
 /* Ends a run: CANCEL to whoever has it. */
 void peers_cancel(struct store *s, const struct claim *claim);
 

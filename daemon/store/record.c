@@ -34,7 +34,7 @@ static void reply(
 	    .due_wall_ms = now};
 	struct job envelope = job_blank();
 
-	if (e->reply_to.n == 0)
+	if (e->reply_to.n == 0 || conf_is_embedded(l->conf)) /* nobody could deliver it */
 		return;
 	if (e->reply_to.n > JOB_NAME_BYTES) {
 		log_warn("the reply of job=" SLICE_FMT " is dropped: reply_to is too long",

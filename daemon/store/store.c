@@ -2,7 +2,7 @@
 /*
  * The order of a turn is what makes the answers true. Frames are handled as they are read, and
  * their answers wait in the buffers of the peers; the hook here, which was registered before the
- * hub's, judges the dead, deals parcels, and commits everything in one transaction; then the hub's
+ * hub's, judges the dead, deals parcels (to the courier, or to workers), and commits everything in one transaction; then the hub's
  * hook writes the answers. Meanwhile the next batch gathers in the sockets, so it grows with the
  * load, and there is no timer in it.
  *
@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 
+#include "daemon/store/embedded.h"
 #include "daemon/store/peers.h"
 #include "daemon/store/store.h"
 #include "lib/base/clock.h"
@@ -30,6 +31,11 @@ static void on_over(void *arg, const struct job_names *job, enum job_state state
 static void on_cancel(void *arg, const struct claim *claim)
 {
 	peers_cancel(arg, claim);
+}
+
+static void on_paused(void *arg, struct slice queue, bool paused)
+{
+	peers_paused(arg, queue, paused);
 }
 
 static void on_tombs(void *arg, struct slice queue, bool any)
@@ -53,6 +59,7 @@ static void show(struct store *s)
 	slot->parcels_ready = l->lanes.ready;
 	slot->parcels_delayed = l->parcels.delayed;
 	slot->held = held;
+	embedded_show(s);
 	process_board_changed(s->p);
 }
 
@@ -127,6 +134,7 @@ static void on_turn(struct loop_hook *hook)
 	}
 	workers_turn(s);
 	courier_deal(s);
+	embedded_deal(s);
 	due_turn(&s->due);
 	wrote = batch_commit(&s->ledger.batch);
 	if (s->verdicts)
@@ -167,7 +175,7 @@ static void before_hub(struct process *p)
 
 static int start(struct process *p, struct err *err)
 {
-	static const struct ledger_events events = {on_over, on_cancel, on_tombs};
+	static const struct ledger_events events = {on_over, on_cancel, on_paused, on_tombs};
 	auto_free char *path = conf_database(p->conf);
 	struct store *s = p->role;
 	int rc;
@@ -188,6 +196,7 @@ static int start(struct process *p, struct err *err)
 	loop_timer_set(&s->sweep_timer, SWEEP_FIRST_MS);
 	disk_init(&s->disk, path, p->conf->store.min_free);
 	look_at_disk(s);
+	embedded_show(s);
 	s->running = true;
 	return 0;
 }

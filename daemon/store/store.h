@@ -36,6 +36,11 @@ struct member {
 	struct peer *peer; /* NULL: not connected */
 	uint32_t holds;	   /* HOLD frames still to come */
 	struct claim_owner claims;
+	uint32_t slot; /* on the board */
+	const struct conf_pool *pool; /* a worker's; NULL: not configured (any more) */
+	uint32_t want;	 /* the embedded queue: so many open runs at most */
+	size_t turn;	 /* ...which of its pool's queues is served next */
+	bool starved;	 /* ...none of them had anything in this turn */
 	bool reported; /* an outcome of it is in this batch */
 	bool early;	    /* was alive before this store: recovery waits for it */
 	bool buried, asked; /* BURIED has come; to be judged at the end of this turn */
@@ -100,5 +105,6 @@ void workers_welcome(struct member *m); /* after WELCOME: what it must know befo
 void workers_turn(struct store *s);	/* verdicts that had to wait */
 void workers_dropped(
     struct member *m, struct claim *claim); /* a run that its worker knows nothing of */
+void workers_not_received(struct member *m); /* what the last store could not tell it any more */
 
 #endif

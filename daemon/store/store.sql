@@ -83,6 +83,12 @@ SELECT count(*) FROM parcel WHERE state IN (1, 3);
 SELECT id, job FROM parcel WHERE state = 2 AND id > ?1 ORDER BY id LIMIT 1;
 
 -- ledger.c
+-- name: pause_insert
+INSERT OR IGNORE INTO pause (queue) VALUES (?1);
+-- name: pause_delete
+DELETE FROM pause WHERE queue = ?1;
+-- name: pause_list
+SELECT queue FROM pause;
 -- name: claim_insert
 INSERT OR REPLACE INTO claim (run, job, claimed_wall_ms, worker) VALUES (?1, ?2, ?3, ?4);
 -- name: claim_delete

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What workers say. */
 #include "daemon/store/asks.h"
+#include "daemon/store/embedded.h"
 #include "daemon/store/record.h"
 #include "daemon/store/store.h"
 #include "daemon/store/takes.h"
@@ -111,6 +112,7 @@ member_frame_fn *const workers_frames[MSG_COUNT] = {
     [MSG_CLAIM] = on_claim,
     [MSG_TAKE] = on_take,
     [MSG_OUTCOME] = on_outcome,
+    [MSG_WANT] = embedded_want,
 };
 
 /* --- hello ---------------------------------------------------------------------------------- */
@@ -152,6 +154,12 @@ void workers_welcome(struct member *m)
 	struct ledger *l = &m->s->ledger;
 	struct job_row row;
 
+	for (size_t i = 0; m->pool && i < m->pool->queues.n; i++) {
+		struct slice queue = slice_str(m->pool->queues.v[i]);
+
+		peer_send_paused(m->peer, &(struct msg_paused){.queue = queue,
+					      .paused = pauses_has(&l->pauses, queue)});
+	}
 	tombs_each(&l->tombs, send_ask, m);
 	/* A cancel may have been on its way when the last store died. */
 	list_each(struct claim, claim, &m->claims.claims, link)
@@ -178,4 +186,21 @@ void workers_dropped(struct member *m, struct claim *claim)
 	ledger_claim_close(l, claim);
 	if (jobs_find(&l->jobs, names.queue, names.id, &row))
 		record_release_parcel(l, &names, row.seq, clock_wall_ms());
+}
+
+/* Claims of the last store that it made for this very process, which has named what it holds: these
+ * jobs were dealt and never arrived. */
+void workers_not_received(struct member *m)
+{
+	struct ledger *l = &m->s->ledger;
+	struct board_slot slot;
+
+	if (!board_read(m->s->p->board, m->slot, &slot) || slot.pid != m->pid)
+		return;
+	list_each(struct claim, claim, &l->claims.nobody.claims, link)
+	{
+		if (strcmp(claim->worker, m->name) == 0 &&
+		    claim->started_wall_ms >= slot.started_wall_ms)
+			workers_dropped(m, claim);
+	}
 }

@@ -95,7 +95,8 @@ static void show_status(struct supervisor *s)
 	}
 	if (!s->ready && !s->stop.on && ready == s->nchildren) {
 		s->ready = true;
-		log_info("ready: store, courier, gateway and %zu worker%s", workers,
+		log_info("ready: store, %sgateway and %zu worker%s",
+		    conf_is_embedded(s->conf) ? "" : "courier, ", workers,
 		    workers == 1 ? "" : "s");
 		notify_ready(&s->notify);
 	}
@@ -159,13 +160,19 @@ static int open_sockets(struct supervisor *s, struct err *err)
 	return rc < 0 ? rc : listeners_add_http(&s->listeners, s->conf, &s->account, err);
 }
 
+/* The embedded queue needs no courier. */
+static size_t singles_of(const struct conf *conf)
+{
+	return conf_is_embedded(conf) ? 2 : 3;
+}
+
 /* In the order in which they are started: the reverse of the stop order. */
 static void make_children(struct supervisor *s)
 {
 	static const enum role_id singles[] = {ROLE_STORE, ROLE_GATEWAY, ROLE_COURIER};
 	struct child *c = s->children;
 
-	for (size_t i = 0; i < ARRAY_SIZE(singles); i++)
+	for (size_t i = 0; i < singles_of(s->conf); i++)
 		child_init(c++, s, singles[i], "", 0);
 	s->store = s->children;
 	for (size_t i = 0; i < s->conf->npools; i++) {
@@ -180,7 +187,7 @@ static void make_children(struct supervisor *s)
 
 static size_t count_children(const struct conf *conf)
 {
-	size_t n = 3;
+	size_t n = singles_of(conf);
 
 	for (size_t i = 0; i < conf->npools; i++)
 		n += (size_t)conf->pools[i].workers;

@@ -15,7 +15,7 @@ struct balance {
 	struct process *p;
 	struct prefetch *prefetch;
 	struct shelf *shelf;
-	struct consume *consume;
+	struct intake *intake;
 	struct loop_timer timer;
 	bool paused;
 	int64_t paused_us;
@@ -25,7 +25,7 @@ static void ask_for(struct balance *b, uint32_t prefetch)
 {
 	b->p->slot->prefetch = prefetch;
 	process_board_changed(b->p);
-	consume_set_prefetch(b->consume, prefetch);
+	b->intake->ops->set_prefetch(b->intake, prefetch);
 }
 
 /* Could what waits here run elsewhere at once? */
@@ -60,11 +60,10 @@ static void hand_back(struct balance *b)
 		b->paused_us = clock_mono_us();
 		ask_for(b, 0);
 	}
-	if (!consume_is_paused(b->consume))
+	if (!b->intake->ops->is_paused(b->intake))
 		return;
-	log_info("%u deliveries waited behind a run that goes on, and another worker is idle: handed back",
-	    b->shelf->n[DELIVERY_WAITING]);
-	shelf_forget_waiting(b->shelf, NULL, true);
+	log_info("another worker is idle: %u deliveries that waited behind a run were handed back",
+	    shelf_hand_back(b->shelf, NULL));
 }
 
 static bool may_resume(const struct balance *b)
@@ -103,12 +102,12 @@ static void on_timer(struct loop_timer *t)
 	if (b->p->stopping || !is_stuck(b) || !somebody_is_idle(b))
 		return;
 	hand_back(b);
-	if (b->paused && !consume_is_paused(b->consume))
+	if (b->paused && !b->intake->ops->is_paused(b->intake))
 		loop_timer_set(&b->timer, BALANCE_PAUSE_MS);
 }
 
 struct balance *balance_new(struct process *p, struct prefetch *prefetch, struct dispatch *dispatch,
-    struct consume *consume)
+    struct intake *intake)
 {
 	struct balance *b = xcalloc(1, sizeof *b);
 
@@ -116,7 +115,7 @@ struct balance *balance_new(struct process *p, struct prefetch *prefetch, struct
 	b->p = p;
 	b->prefetch = prefetch;
 	b->shelf = dispatch_shelf(dispatch);
-	b->consume = consume;
+	b->intake = intake;
 	loop_timer_init(&b->timer, p->loop, on_timer, b);
 	p->slot->prefetch = prefetch->value;
 	return b;

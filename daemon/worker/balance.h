@@ -14,7 +14,7 @@
 #define SKEP_WORKER_BALANCE_H
 
 #include "daemon/process.h"
-#include "daemon/worker/consume.h"
+#include "daemon/worker/intake.h"
 #include "daemon/worker/dispatch.h"
 #include "daemon/worker/prefetch.h"
 
@@ -22,7 +22,7 @@ struct balance;
 
 /* All borrowed for life; it lives as long as the process. */
 struct balance *balance_new(struct process *p, struct prefetch *prefetch, struct dispatch *dispatch,
-    struct consume *consume);
+    struct intake *intake);
 
 void balance_look(struct balance *b); /* what is held or runs has changed */
 

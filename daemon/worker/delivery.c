@@ -23,6 +23,7 @@ static const size_t borrowed[] = {
 
 static const bool may_follow[DELIVERY_STATE_COUNT][DELIVERY_STATE_COUNT] = {
     [DELIVERY_WAITING] = {[DELIVERY_ASKING] = true,
+	[DELIVERY_CLEARED] = true,
 	[DELIVERY_AHEAD] = true,
 	[DELIVERY_RUNNING] = true,
 	[DELIVERY_TAKING] = true,
@@ -105,6 +106,21 @@ static void take_body(struct delivery *d, struct buf *from)
 	d->job.body = buf_slice(&d->body);
 }
 
+static struct delivery *make(
+    struct source *source, struct source_tag tag, const struct job *job, int64_t now_ms)
+{
+	struct delivery *d = copy_of(job);
+
+	list_init(&d->link);
+	d->source = source;
+	d->tag = tag;
+	d->arrived_ms = now_ms;
+	d->job.queue = slice_str(source->queue->section);
+	d->type = d->job.type.n ? d->job.type : slice_str(source->queue->handler);
+	d->end = (struct run_end){.exit_code = -1, .started_wall_ms = JOB_NOT_GIVEN};
+	return d;
+}
+
 /*~ 2. The message becomes a delivery: envelope_read() (lib/job/envelope.c) turns properties and
  * headers into a struct job, and the run id is minted. Next: dispatch.c, begin(). */
 struct delivery *delivery_new(struct source *source, struct source_tag tag, const struct message *m,
@@ -120,22 +136,33 @@ struct delivery *delivery_new(struct source *source, struct source_tag tag, cons
 
 	if (large)
 		job.body = slice_of(NULL, 0);
-	d = copy_of(&job);
+	d = make(source, tag, &job, now_ms);
 	if (large)
 		take_body(d, m->body_buf);
-	list_init(&d->link);
-	d->source = source;
-	d->tag = tag;
-	d->arrived_ms = now_ms;
 	d->run = id_new();
-	d->job.queue = queue;
-	d->type = d->job.type.n ? d->job.type : slice_str(source->queue->handler);
-	d->end = (struct run_end){.exit_code = -1, .started_wall_ms = JOB_NOT_GIVEN};
 	if (rc < 0)
 		d->fault = xstrdup(err.text);
 	d->nameless = d->job.id.n == 0;
 	if (d->nameless)
 		delivery_rename(d, slice_str(id_format(minted, id_new())));
+	return d;
+}
+
+struct delivery *delivery_dealt(
+    struct source *source, const struct msg_deal *m, int64_t now_ms, struct err *err)
+{
+	struct delivery *d;
+	struct job job;
+
+	if (envelope_unpack(&job, m->envelope, err) < 0)
+		return NULL;
+	job.body = m->body;
+	job.parcel = m->parcel;
+	d = make(source, (struct source_tag){0}, &job, now_ms);
+	d->run = m->run;
+	d->attempt = m->attempt;
+	d->alone = m->alone;
+	d->verdict = VERDICT_RUN;
 	return d;
 }
 

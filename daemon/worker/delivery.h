@@ -12,7 +12,7 @@
  *        |----------+---------'---> TAKING -> OVER              the store's parcel now
  *        '----------'-------------> OVER                        dropped, handed back, forgotten
  *
- * One that must ask is CLEARED by the verdict; any other goes from WAITING straight to AHEAD, or to
+ * One that must ask is CLEARED by the verdict, and a job of the embedded queue comes CLEARED; any other goes from WAITING straight to AHEAD, or to
  * RUNNING, which is where CLEARED may go as well. AHEAD goes back to where it came from when its
  * handler ends before it was its turn.
  */
@@ -77,6 +77,11 @@ struct delivery {
 /* Copies and reads a message, or takes a large body over. Never fails: an unreadable one has a `fault`. */
 struct delivery *delivery_new(struct source *source, struct source_tag tag, const struct message *m,
     int64_t now_wall_ms, int64_t now_ms);
+
+/* A job of the embedded queue, cleared to run. NULL: its envelope is none. */
+struct delivery *delivery_dealt(
+    struct source *source, const struct msg_deal *m, int64_t now_ms, struct err *err);
+
 void delivery_free(struct delivery *d); /* unlinks */
 
 void delivery_set_state(struct delivery *d, enum delivery_state state);

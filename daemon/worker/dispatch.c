@@ -253,7 +253,7 @@ static void show_counts(struct dispatch *x)
 		return;
 	x->shelf.changed = false;
 	x->c.slot->buffered = x->shelf.n[DELIVERY_WAITING] + x->shelf.n[DELIVERY_AHEAD] +
-			      x->shelf.n[DELIVERY_ASKING];
+			      x->shelf.n[DELIVERY_ASKING] + x->shelf.n[DELIVERY_CLEARED];
 	prefetch_running(x->c.prefetch, x->shelf.n[DELIVERY_RUNNING], clock_mono_us());
 	show_runs(x->c.slot, &x->shelf, x->handlers);
 	x->events->changed(x->arg);
@@ -336,11 +336,30 @@ static int on_ask(struct dispatch *x, struct frame *f)
 	return 0;
 }
 
+static int on_deal(struct dispatch *x, struct frame *f)
+{
+	struct msg_deal m;
+
+	return msg_deal_decode(f, &m) < 0 ? -EPROTO : x->events->dealt(x->arg, &m);
+}
+
+static int on_paused(struct dispatch *x, struct frame *f)
+{
+	struct msg_paused m;
+
+	if (msg_paused_decode(f, &m) < 0)
+		return -EPROTO;
+	x->events->paused(x->arg, m.queue, m.paused);
+	return 0;
+}
+
 int dispatch_frame(struct dispatch *x, struct frame *f)
 {
 	static int (*const on[MSG_COUNT])(struct dispatch *, struct frame *) = {
 	    [MSG_CANCEL] = on_cancel,
 	    [MSG_ASK] = on_ask,
+	    [MSG_DEAL] = on_deal,
+	    [MSG_PAUSED] = on_paused,
 	};
 
 	return on[f->type] ? on[f->type](x, f) : answers_frame(&x->shelf, f, x->stopping);
@@ -401,31 +420,58 @@ static bool is_running(struct dispatch *x, const struct delivery *copy)
 	return false;
 }
 
+static void find_handler(struct dispatch *x, struct delivery *d)
+{
+	d->handler = d->type.n ? conf_handler(x->c.conf, d->type) : NULL;
+	if (d->handler)
+		prefetch_saw_slots(x->c.prefetch, (uint32_t)d->handler->concurrency);
+}
+
 void dispatch_delivered(struct dispatch *x, struct source *source, struct source_tag tag,
     const struct message *m)
 {
 	struct delivery *d;
 
 	FAULT(worker_delivered);
-	if (x->stopping) {
+	if (x->stopping || source->paused) {
 		source->ops->requeue(source, tag);
 		return;
 	}
 	d = delivery_new(source, tag, m, clock_wall_ms(), loop_now_ms(x->c.loop));
-	d->handler = d->type.n ? conf_handler(x->c.conf, d->type) : NULL;
+	find_handler(x, d);
 	d->urgent = !d->nameless && !d->fault && d->handler && delivery_must_ask(d) &&
 		    is_running(x, d);
-	if (d->handler)
-		prefetch_saw_slots(x->c.prefetch, (uint32_t)d->handler->concurrency);
 	shelf_add(&x->shelf, d);
 	x->c.slot->delivered++;
 	age_arrived(&x->age);
 }
 
+/* The store has read its envelope a moment ago. */
+void dispatch_dealt(struct dispatch *x, struct source *source, const struct msg_deal *m)
+{
+	struct err err = {0};
+	struct delivery *d = delivery_dealt(source, m, loop_now_ms(x->c.loop), &err);
+
+	if (!d)
+		BUG("a job was dealt that cannot be read: %s", err.text);
+	FAULT(worker_delivered);
+	find_handler(x, d);
+	shelf_add_cleared(&x->shelf, d);
+	x->c.slot->delivered++;
+	if (x->stopping || source->paused)
+		shelf_release(&x->shelf, d);
+}
+
+void dispatch_paused(struct dispatch *x, struct source *source)
+{
+	if (source->paused)
+		shelf_hand_back(&x->shelf, source);
+}
+
 /* What was not begun is forgotten; what the store was told of goes on, and settles nothing. */
 void dispatch_lost(struct dispatch *x, struct source *source)
 {
-	shelf_forget_waiting(&x->shelf, source, false);
+	shelf_forget_waiting(&x->shelf, source);
 	list_each(struct delivery, d, &x->shelf.active, link) {
 		if (d->source != source)
 			continue;
@@ -458,11 +504,7 @@ static void on_patience(struct loop_timer *t)
 void dispatch_stop(struct dispatch *x, bool hurry, int64_t within_ms)
 {
 	x->stopping = true;
-	shelf_forget_waiting(&x->shelf, NULL, true);
-	list_each(struct delivery, d, &x->shelf.asked, link) {
-		if (d->state == DELIVERY_CLEARED)
-			shelf_release(&x->shelf, d);
-	}
+	shelf_hand_back(&x->shelf, NULL);
 	handlers_quit(x->handlers);
 	if (hurry)
 		handlers_release(x->handlers, 0);

@@ -34,6 +34,9 @@ struct dispatch_events {
 	/* The store's word on a queue: every delivery of it waits for the verdict, or not. No name
 	 * stands for all: a store that welcomes names anew those that it asks for. */
 	void (*ask)(void *arg, struct slice queue, bool always);
+	/* The store deals a job of the embedded queue. -EPROTO: it has no business to. */
+	int (*dealt)(void *arg, const struct msg_deal *deal);
+	void (*paused)(void *arg, struct slice queue, bool paused);
 	void (*changed)(void *arg); /* the slot was written to */
 	void (*empty)(void *arg);   /* stopping, and nothing is held any more */
 };
@@ -57,6 +60,12 @@ void dispatch_hold(const struct dispatch *x, struct peer *store);
 void dispatch_delivered(struct dispatch *x, struct source *source, struct source_tag tag,
     const struct message *m);
 void dispatch_lost(struct dispatch *x, struct source *source);
+
+/* A job that the store has claimed for this worker. */
+void dispatch_dealt(struct dispatch *x, struct source *source, const struct msg_deal *m);
+
+/* source->paused has changed. */
+void dispatch_paused(struct dispatch *x, struct source *source);
 
 struct shelf *dispatch_shelf(struct dispatch *x); /* what it holds; the waiting ones may be handed back */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * skep-worker: consumes the queues of its pool and runs a handler for each job. The broker, the
+ * skep-worker: takes jobs from the queues of its pool and runs a handler for each. The intake, the
  * store and the handler each have a module; dispatch.h stands between them. This file makes them,
  * joins them, and takes them apart: consumers first, then what is held, then the connection.
  */
@@ -11,6 +11,7 @@
 #include "daemon/store_link.h"
 #include "daemon/worker/balance.h"
 #include "daemon/worker/consume.h"
+#include "daemon/worker/dealt.h"
 #include "daemon/worker/dispatch.h"
 #include "daemon/worker/environment.h"
 #include "daemon/worker/reap.h"
@@ -25,7 +26,7 @@ struct worker {
 	struct process *p;
 	struct environment *environment;
 	struct dispatch *dispatch; /* NULL until START */
-	struct consume *consume;
+	struct intake *intake;
 	struct prefetch prefetch;
 	struct balance *balance;
 	struct store_link *link;
@@ -39,7 +40,8 @@ struct worker {
 
 static void say_ready(struct worker *w)
 {
-	const char *status = consume_is_up(w->consume) ? "connected" : "waiting for the broker";
+	const char *status =
+	    w->intake->ops->is_up(w->intake) ? "connected" : "waiting for the broker";
 
 	if (w->welcome && !w->p->stopping)
 		process_ready(w->p, status);
@@ -51,7 +53,7 @@ static void leave_if_done(struct worker *w)
 	if (w->closing || !w->quiet || !dispatch_is_empty(w->dispatch))
 		return;
 	w->closing = true;
-	consume_close(w->consume);
+	w->intake->ops->close(w->intake);
 }
 
 /* --- the store -------------------------------------------------------------------------------- */
@@ -75,6 +77,7 @@ static void on_link_up(void *arg)
 	OBJ(struct worker, w, arg, WORKER_MAGIC);
 
 	dispatch_link(w->dispatch, store_link_peer(w->link));
+	w->intake->ops->link(w->intake, store_link_peer(w->link));
 	w->welcome = true;
 	say_ready(w);
 }
@@ -84,6 +87,7 @@ static void on_link_down(void *arg)
 	OBJ(struct worker, w, arg, WORKER_MAGIC);
 
 	dispatch_link(w->dispatch, NULL);
+	w->intake->ops->link(w->intake, NULL);
 }
 
 static int on_link_frame(void *arg, struct frame *f)
@@ -93,7 +97,7 @@ static int on_link_frame(void *arg, struct frame *f)
 	return dispatch_frame(w->dispatch, f);
 }
 
-/* --- the broker ------------------------------------------------------------------------------- */
+/* --- the intake ------------------------------------------------------------------------------- */
 
 static void on_delivered(
     void *arg, struct source *source, struct source_tag tag, const struct message *m)
@@ -103,6 +107,13 @@ static void on_delivered(
 	dispatch_delivered(w->dispatch, source, tag, m);
 }
 
+static void on_dealt(void *arg, struct source *source, const struct msg_deal *m)
+{
+	OBJ(struct worker, w, arg, WORKER_MAGIC);
+
+	dispatch_dealt(w->dispatch, source, m);
+}
+
 static void on_lost(void *arg, struct source *source)
 {
 	OBJ(struct worker, w, arg, WORKER_MAGIC);
@@ -110,12 +121,12 @@ static void on_lost(void *arg, struct source *source)
 	dispatch_lost(w->dispatch, source);
 }
 
-static void on_broker_changed(void *arg)
+static void on_intake_changed(void *arg)
 {
 	OBJ(struct worker, w, arg, WORKER_MAGIC);
 
-	w->p->slot->connected = consume_is_up(w->consume);
-	w->p->slot->blocked = consume_is_blocked(w->consume);
+	w->p->slot->connected = w->intake->ops->is_up(w->intake);
+	w->p->slot->blocked = w->intake->ops->is_blocked(w->intake);
 	process_board_changed(w->p);
 	say_ready(w);
 }
@@ -145,12 +156,31 @@ static void on_closed(void *arg)
 static void on_ask(void *arg, struct slice queue, bool always)
 {
 	OBJ(struct worker, w, arg, WORKER_MAGIC);
-	struct source *source = consume_source(w->consume, queue);
+	struct source *source = intake_source(w->intake, queue);
 
 	if (queue.n == 0)
-		consume_ask_all(w->consume, always);
+		intake_ask_all(w->intake, always);
 	else if (source)
 		source->ask = always;
+}
+
+static int on_deal(void *arg, const struct msg_deal *m)
+{
+	OBJ(struct worker, w, arg, WORKER_MAGIC);
+
+	return w->intake->ops->deal(w->intake, m);
+}
+
+static void on_paused(void *arg, struct slice queue, bool paused)
+{
+	OBJ(struct worker, w, arg, WORKER_MAGIC);
+	struct source *source = intake_source(w->intake, queue);
+
+	if (!source || source->paused == paused)
+		return;
+	source->paused = paused;
+	w->intake->ops->pause(w->intake, source);
+	dispatch_paused(w->dispatch, source);
 }
 
 static void on_changed(void *arg)
@@ -233,9 +263,11 @@ static int worker_start(struct process *p, struct err *err)
 {
 	static const struct store_link_ops link_ops = {
 	    on_link_held, on_link_hold, on_link_up, on_link_down, on_link_frame};
-	static const struct consume_events consume_events = {
-	    on_delivered, on_lost, on_broker_changed, on_stopped, on_closed};
-	static const struct dispatch_events dispatch_events = {on_ask, on_changed, on_empty};
+	static const struct intake_events intake_events = {
+	    on_delivered, on_dealt, on_lost, on_intake_changed, on_stopped, on_closed};
+	static const struct dispatch_events dispatch_events = {
+	    on_ask, on_deal, on_paused, on_changed, on_empty};
+	bool embedded = conf_is_embedded(p->conf);
 	struct worker *w = p->role;
 	const struct conf_pool *pool = conf_pool(p->conf, p->pool);
 	auto_free char *connection = NULL;
@@ -248,7 +280,7 @@ static int worker_start(struct process *p, struct err *err)
 	w->environment = environment_new(p->conf, w->node, p->name, environ);
 	connection = xasprintf("skep %s %s", w->node, p->name);
 	prefetch_init(&w->prefetch, (uint32_t)pool->prefetch, slots_of(p->conf, pool),
-	    (uint32_t)pool->queues.n);
+	    embedded ? 1 : (uint32_t)pool->queues.n);
 	w->dispatch = dispatch_new(&(struct dispatch_config){.loop = p->loop,
 				       .conf = p->conf,
 				       .pool = pool,
@@ -256,10 +288,15 @@ static int worker_start(struct process *p, struct err *err)
 				       .prefetch = &w->prefetch,
 				       .slot = p->slot},
 	    &dispatch_events, w);
-	w->consume = consume_new(p->loop, p->conf, pool, w->prefetch.value, connection, &consume_events, w, err);
-	if (!w->consume)
+	if (embedded)
+		w->intake = dealt_new(
+		    p->loop, p->conf, pool, w->prefetch.value, &intake_events, w);
+	else
+		w->intake = consume_new(
+		    p->loop, p->conf, pool, w->prefetch.value, connection, &intake_events, w, err);
+	if (!w->intake)
 		return err->code;
-	w->balance = balance_new(p, &w->prefetch, w->dispatch, w->consume);
+	w->balance = balance_new(p, &w->prefetch, w->dispatch, w->intake);
 	w->link = store_link_new(p, &link_ops, w);
 	return 0;
 }
@@ -275,7 +312,7 @@ static void worker_stop(struct process *p, bool hurry, int64_t within_ms)
 		return;
 	}
 	dispatch_stop(w->dispatch, hurry, within_ms);
-	consume_stop(w->consume);
+	w->intake->ops->stop(w->intake);
 	if (!w->quiet)
 		loop_timer_set(&w->cancel, CANCEL_MS);
 	leave_if_done(w);

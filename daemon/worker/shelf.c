@@ -27,34 +27,6 @@ bool shelf_is_empty(const struct shelf *s)
 	return list_empty(&s->waiting) && list_empty(&s->asked) && list_empty(&s->active);
 }
 
-void shelf_add(struct shelf *s, struct delivery *d)
-{
-	if (d->urgent)
-		list_add_head(&s->waiting, &d->link);
-	else
-		list_add_tail(&s->waiting, &d->link);
-	d->order = ++s->arrived;
-	s->n[DELIVERY_WAITING]++;
-	s->changed = true;
-}
-
-/* What the store answers first is, as a rule, what it was told first. */
-static struct delivery *find_in(struct list *list, struct id run)
-{
-	list_each(struct delivery, d, list, link) {
-		if (id_eq(d->run, run))
-			return d;
-	}
-	return NULL;
-}
-
-struct delivery *shelf_find(struct shelf *s, struct id run)
-{
-	struct delivery *d = find_in(&s->active, run);
-
-	return d ? d : find_in(&s->asked, run);
-}
-
 static struct list *list_of(struct shelf *s, enum delivery_state state)
 {
 	if (state == DELIVERY_WAITING)
@@ -90,6 +62,40 @@ static void set_state(struct shelf *s, struct delivery *d, enum delivery_state s
 	delivery_set_state(d, state);
 	s->n[state]++;
 	s->changed = true;
+}
+
+void shelf_add(struct shelf *s, struct delivery *d)
+{
+	if (d->urgent)
+		list_add_head(&s->waiting, &d->link);
+	else
+		list_add_tail(&s->waiting, &d->link);
+	d->order = ++s->arrived;
+	s->n[DELIVERY_WAITING]++;
+	s->changed = true;
+}
+
+void shelf_add_cleared(struct shelf *s, struct delivery *d)
+{
+	shelf_add(s, d);
+	set_state(s, d, DELIVERY_CLEARED);
+}
+
+/* What the store answers first is, as a rule, what it was told first. */
+static struct delivery *find_in(struct list *list, struct id run)
+{
+	list_each(struct delivery, d, list, link) {
+		if (id_eq(d->run, run))
+			return d;
+	}
+	return NULL;
+}
+
+struct delivery *shelf_find(struct shelf *s, struct id run)
+{
+	struct delivery *d = find_in(&s->active, run);
+
+	return d ? d : find_in(&s->asked, run);
 }
 
 void shelf_ask(struct shelf *s, struct delivery *d)
@@ -198,16 +204,38 @@ void shelf_requeued(struct shelf *s, struct delivery *d)
 int64_t shelf_waits_since_ms(const struct shelf *s)
 {
 	const struct delivery *d = list_first(&s->waiting, struct delivery, link);
+	const struct delivery *asked = list_first(&s->asked, struct delivery, link);
 
+	if (!d || (asked && asked->order < d->order))
+		d = asked;
 	return d ? d->arrived_ms : INT64_MAX;
 }
 
-void shelf_forget_waiting(struct shelf *s, const struct source *source, bool hand_back)
+void shelf_forget_waiting(struct shelf *s, const struct source *source)
 {
+	list_each(struct delivery, d, &s->waiting, link) {
+		if (d->source != source)
+			continue;
+		d->settled = true;
+		shelf_requeued(s, d);
+	}
+}
+
+uint32_t shelf_hand_back(struct shelf *s, const struct source *source)
+{
+	uint32_t n = 0;
+
 	list_each(struct delivery, d, &s->waiting, link) {
 		if (source && d->source != source)
 			continue;
-		d->settled = !hand_back;
+		n++;
 		shelf_requeued(s, d);
 	}
+	list_each(struct delivery, d, &s->asked, link) {
+		if (d->state != DELIVERY_CLEARED || (source && d->source != source))
+			continue;
+		n++;
+		shelf_release(s, d);
+	}
+	return n;
 }

@@ -22,6 +22,7 @@ void shelf_free(struct shelf *s); /* frees all deliveries, tells nobody */
 bool shelf_is_empty(const struct shelf *s);
 
 void shelf_add(struct shelf *s, struct delivery *d); /* takes it; an urgent one goes first */
+void shelf_add_cleared(struct shelf *s, struct delivery *d); /* takes it: its verdict is RUN */
 struct delivery *shelf_find(struct shelf *s, struct id run); /* among those asked for and active */
 
 void shelf_ask(struct shelf *s, struct delivery *d);
@@ -47,11 +48,14 @@ void shelf_requeued(struct shelf *s, struct delivery *d);
 /* Tells the source alone: the run goes on. */
 void shelf_ack_early(struct delivery *d);
 
-/* Since when the first that waits does, monotonic; INT64_MAX: none does. */
+/* Since when the first that has not begun does wait, monotonic; INT64_MAX: none does. */
 int64_t shelf_waits_since_ms(const struct shelf *s);
 
-/* Forgets what waits from `source` (NULL: from all), handing it back or not. */
-void shelf_forget_waiting(struct shelf *s, const struct source *source, bool hand_back);
+/* Forgets what waits from `source`, which has it again by itself. */
+void shelf_forget_waiting(struct shelf *s, const struct source *source);
+
+/* Gives back what waits, or is cleared, from `source` (NULL: from all). Returns how many. */
+uint32_t shelf_hand_back(struct shelf *s, const struct source *source);
 
 /* job=... type=..., as every log line about a job begins. */
 #define SHELF_JOB_FMT "job=" SLICE_FMT " type=" SLICE_FMT

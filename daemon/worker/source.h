@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Where deliveries come from, as those who work on them see it: one queue, and the two ways to give
- * a delivery back. consume.h has the sources that are queues of a broker.
+ * a delivery back. consume.h has the sources that are queues of a broker,
+ * dealt.h those of the embedded queue.
  */
 #ifndef SKEP_WORKER_SOURCE_H
 #define SKEP_WORKER_SOURCE_H
@@ -25,6 +26,7 @@ struct source_ops {
 struct source {
 	const struct source_ops *ops;
 	const struct conf_queue *queue; /* borrowed for life */
+	bool paused; /* nothing of it is started */
 	bool ask; /* every delivery waits for the store's verdict */
 };
 

@@ -14,7 +14,7 @@
 #include "lib/base/err.h"
 #include "lib/base/id.h"
 
-#define BOARD_LAYOUT 2 /* changes with anything below */
+#define BOARD_LAYOUT 3 /* changes with anything below */
 #define BOARD_RUNS_MAX 4
 #define BOARD_QUEUES_MAX 64 /* queues of the configuration whose depth is shown */
 
@@ -36,6 +36,7 @@ struct board_depth {
 	int64_t at_wall_ms; /* 0: never asked */
 	uint32_t ready, consumers;
 	uint8_t missing; /* the queue does not exist */
+	uint8_t paused;  /* by a person; the store says it */
 	uint8_t parked;  /* set aside after an error: see the log */
 };
 
@@ -57,7 +58,7 @@ struct board_slot {
 	uint32_t nruns;
 	struct board_run runs[BOARD_RUNS_MAX];
 	uint64_t parcels_ready, parcels_delayed; /* the store */
-	struct board_depth depths[BOARD_QUEUES_MAX]; /* the courier, by queue index */
+	struct board_depth depths[BOARD_QUEUES_MAX]; /* the courier, or the store, by queue index */
 	uint32_t prefetch; /* a worker: of each of its consumers now; 0: paused */
 };
 

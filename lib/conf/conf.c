@@ -154,7 +154,7 @@ static int merge_password(struct conf *c, struct err *err)
 	struct conf_words *urls = &c->broker.url;
 	int rc;
 
-	if (!*c->broker.password_file)
+	if (!*c->broker.password_file || conf_is_embedded(c))
 		return 0;
 	rc = conf_check_password(c, &password, err);
 	if (rc < 0)
@@ -188,6 +188,11 @@ struct conf *conf_load(const char *file, struct err *err)
 		return NULL;
 	}
 	return c;
+}
+
+bool conf_is_embedded(const struct conf *c)
+{
+	return c->broker.url.n == 1 && strcmp(c->broker.url.v[0], CONF_URL_EMBEDDED) == 0;
 }
 
 const struct conf_pool *conf_pool(const struct conf *c, const char *name)

@@ -113,6 +113,9 @@ int conf_sample(struct buf *out);
 
 void conf_free(struct conf *c);
 
+/* Is the embedded queue its broker? */
+bool conf_is_embedded(const struct conf *c);
+
 const struct conf_pool *conf_pool(const struct conf *c, const char *name);
 const struct conf_queue *conf_queue(const struct conf *c, struct slice name);
 const struct conf_handler *conf_handler(const struct conf *c, struct slice type);

@@ -74,8 +74,11 @@ static int urls_parse(
 		return rc;
 	if (w.n == 0)
 		rc = err_set(err, -EINVAL, "there must be one url at least");
-	for (size_t i = 0; rc == 0 && i < w.n; i++)
+	for (size_t i = 0; rc == 0 && i < w.n; i++) {
 		rc = conf_url_check(w.v[i], err);
+		if (rc == 0 && w.n > 1 && strcmp(w.v[i], CONF_URL_EMBEDDED) == 0)
+			rc = err_set(err, -EINVAL, "embedded stands alone: it is no broker of a cluster");
+	}
 	if (rc < 0)
 		conf_words_free(&w);
 	else

@@ -58,12 +58,11 @@ int conf_url_check(const char *url, struct err *err)
 
 	if (strncmp(url, "amqps:", 6) == 0)
 		return err_set(err, -EINVAL, "'%s': TLS is not supported by this version", shown);
-	if (strcmp(url, "embedded") == 0 || strncmp(url, "embedded:", 9) == 0)
-		return err_set(err, -EINVAL,
-		    "the embedded queue is not supported by this version: give the url of a RabbitMQ");
+	if (strcmp(url, CONF_URL_EMBEDDED) == 0)
+		return 0;
 	if (strncmp(url, SCHEME, strlen(SCHEME)) != 0)
 		return err_set(
-		    err, -EINVAL, "'%s' is no amqp://user:password@host:port/vhost", shown);
+		    err, -EINVAL, "'%s' is neither amqp://user:password@host:port/vhost nor embedded", shown);
 	host = url + strlen(SCHEME);
 	path = host + strcspn(host, "/?#");
 	if (strpbrk(path, "@?#"))

@@ -8,6 +8,8 @@
 
 #include "lib/base/err.h"
 
+#define CONF_URL_EMBEDDED "embedded" /* the url of no broker: jobs wait in the database of the node */
+
 /* Scheme, host and port. -EINVAL; the password is not in the text. */
 int conf_url_check(const char *url, struct err *err);
 

@@ -89,3 +89,9 @@ CREATE TABLE tombstone (
 	queue TEXT NOT NULL,
 	until_wall_ms INTEGER NOT NULL
 );
+
+-- migration: 2
+-- Queues from which nothing is started.
+CREATE TABLE pause (
+	queue TEXT PRIMARY KEY
+) WITHOUT ROWID;

@@ -94,7 +94,7 @@ static void test_requests_find_their_route(void **state)
 		if (finds[i].allow)
 			assert_string_equal(allow, finds[i].allow);
 		if (finds[i].id)
-			assert_true(slice_is(routes_job_id(&t), finds[i].id));
+			assert_true(slice_is(routes_subject(&t), finds[i].id));
 		target_free(&t);
 	}
 }
