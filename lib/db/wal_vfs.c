@@ -14,10 +14,10 @@
  *   here when SQLite gives it up is of a transaction that was rolled back, and is dropped: later it
  *   could hit the frames of another writer, as sqlite3(1) may be one.
  *
- * A write that fails late is told by the call that made it, and after that every write, sync and
- * read of what was kept back fails with the same code until the write lock is given up. So there is no
- * commit with a hole before it, whatever SQLite makes of the error, and nothing is lost: the next
- * transaction begins where the last committed one ended, which was synced.
+ * A write that fails late is told by the call that made it, with its code, and after that every
+ * write, sync and read of what was kept back fails with the same until the write lock is given up.
+ * SQLite rolls back at any of these; were it to go on, there still is no commit with a hole before
+ * it. The next transaction begins where the last committed one ended, which was synced.
  *
  * In a crash, what was kept back is lost. It was not committed: recovery takes frames up to the last
  * commit mark before which all are whole, by their checksums.
@@ -30,8 +30,8 @@
 
 #define WAL_VFS_NAME "skep-wal"
 
-/* The unix VFS writes only (n & 0x1ffff) bytes at once, and takes a remainder of 0 for a full disk:
- * this is to stay below 128 KiB. 31 frames with pages of 4 KiB. */
+/* 31 frames with pages of 4 KiB. It must stay below 128 KiB: the unix VFS asks the kernel for
+ * (n & 0x1ffff) bytes at once, and a larger write fails with SQLITE_FULL. */
 #define GATHER_BYTES (127 * 1024)
 
 #define WAL_WRITE_LOCK 0 /* its place among the locks of the wal-index, part of the file format */
@@ -81,7 +81,7 @@ static void drop(struct file *log)
 	log->failed = SQLITE_OK;
 }
 
-static int log_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 at)
+static int wal_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 at)
 {
 	struct file *log = file_of(file);
 	size_t size = (size_t)n;
@@ -104,7 +104,7 @@ static int log_write(sqlite3_file *file, const void *p, int n, sqlite3_int64 at)
 	return SQLITE_OK;
 }
 
-static int log_read(sqlite3_file *file, void *p, int n, sqlite3_int64 at)
+static int wal_read(sqlite3_file *file, void *p, int n, sqlite3_int64 at)
 {
 	struct file *log = file_of(file);
 
@@ -118,21 +118,21 @@ static int log_read(sqlite3_file *file, void *p, int n, sqlite3_int64 at)
 	return REAL(file, xRead, p, n, at);
 }
 
-static int log_truncate(sqlite3_file *file, sqlite3_int64 size)
+static int wal_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
 	int rc = write_out(file_of(file));
 
 	return rc == SQLITE_OK ? REAL(file, xTruncate, size) : rc;
 }
 
-static int log_sync(sqlite3_file *file, int flags)
+static int wal_sync(sqlite3_file *file, int flags)
 {
 	int rc = write_out(file_of(file));
 
 	return rc == SQLITE_OK ? REAL(file, xSync, flags) : rc;
 }
 
-static int log_size(sqlite3_file *file, sqlite3_int64 *ret)
+static int wal_size(sqlite3_file *file, sqlite3_int64 *ret)
 {
 	int rc = write_out(file_of(file));
 
@@ -140,7 +140,7 @@ static int log_size(sqlite3_file *file, sqlite3_int64 *ret)
 }
 
 /* SQLite closes a log before its database. */
-static int log_close(sqlite3_file *file)
+static int wal_close(sqlite3_file *file)
 {
 	struct file *log = file_of(file);
 
@@ -276,14 +276,14 @@ static const sqlite3_io_methods db_methods = {
 };
 
 /* Version 1: a log has no wal-index of its own, and is never mapped. */
-static const sqlite3_io_methods log_methods = {
+static const sqlite3_io_methods wal_methods = {
     .iVersion = 1,
-    .xClose = log_close,
-    .xRead = log_read,
-    .xWrite = log_write,
-    .xTruncate = log_truncate,
-    .xSync = log_sync,
-    .xFileSize = log_size,
+    .xClose = wal_close,
+    .xRead = wal_read,
+    .xWrite = wal_write,
+    .xTruncate = wal_truncate,
+    .xSync = wal_sync,
+    .xFileSize = wal_size,
     .xLock = same_lock,
     .xUnlock = same_unlock,
     .xCheckReservedLock = same_check_reserved_lock,
@@ -322,7 +322,7 @@ static int open_file(
 		BUG("the unix VFS is of version %d", real(file)->pMethods->iVersion);
 	if (is_log)
 		pair(file_of(file), name);
-	file->pMethods = is_log ? &log_methods : &db_methods;
+	file->pMethods = is_log ? &wal_methods : &db_methods;
 	return SQLITE_OK;
 }
 
