@@ -49,7 +49,7 @@ LAW = {
 
 # One includer per dependency; (header, where).
 OWNERS = (
-    (r"sqlite3\.h", r"lib/db/db\.c"),
+    (r"sqlite3\.h", r"lib/db/"),
     (r"(rabbitmq-c/)?amqp\w*\.h", r"lib/amqp/|bench/"),
     (r"openssl/.*", r"lib/amqp/"),
     (r"ev\.h", r"lib/base/loop\.c"),

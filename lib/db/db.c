@@ -5,7 +5,8 @@
  * predecessor that is still in its last commit is waited for. SQLite's own locks stay what they are
  * for readers.
  *
- * A commit is durable when it returns: WAL with synchronous FULL syncs the log at every commit. The
+ * A commit is durable when it returns: WAL with synchronous FULL syncs the log at every commit, which is
+ * written in one piece (wal_vfs.h). The
  * log is copied into the database every wal_autocheckpoint pages: more pages make rarer and longer
  * pauses, fewer pages write the same database page more often. It begins again from its start only when no reader looks
  * into it at that moment, so under a steady load of large bodies, with somebody always reading, it would grow without
@@ -23,6 +24,7 @@
 #include <sys/statvfs.h>
 
 #include "lib/base/clock.h"
+#include "lib/db/wal_vfs.h"
 
 #define DB_LOCK_WAIT_MS 10000
 #define DB_LOCK_POLL_MS 20
@@ -246,7 +248,8 @@ int db_open(const char *path, enum db_mode mode, struct db **ret, struct err *er
 	if (rc == 0 && mode == DB_WRITER)
 		rc = make_private(path, err);
 	if (rc == 0) {
-		rc = sqlite3_open_v2(path, &db->sqlite, flags, NULL);
+		rc = sqlite3_open_v2(
+		    path, &db->sqlite, flags, mode == DB_WRITER ? wal_vfs_name() : NULL);
 		rc = rc == SQLITE_OK ? sqlite3_busy_timeout(db->sqlite, DB_BUSY_MS)
 				     : fail(db->sqlite, rc, err);
 	}

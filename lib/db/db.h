@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * SQLite, under the conventions of skep: WAL, synchronous FULL for the one writer, read-only
- * connections for others, statements that are named in .sql files and prepared once. The only
- * includer of sqlite3.h is db.c.
+ * connections for others, statements that are named in .sql files and prepared once. Only lib/db/
+ * includes sqlite3.h.
  *
  * A .sql file holds statements, each under a line `-- name: job_insert`. Parameters are numbered
  * ?1, ?2...
