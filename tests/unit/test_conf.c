@@ -162,14 +162,15 @@ static const struct {
     {"[daemon]\nstate_dir = data\n", "f:2: [daemon] state_dir: 'data' is no absolute path"},
     {"[broker]\nurl = amqps://h/\n",
 	"f:2: url: 'amqps://h/': TLS is not supported by this version"},
-    {"[broker]\nurl = embedded\n", "the embedded queue is not supported by this version"},
+    {"[broker]\nurl = embedded, amqp://h/\n", "embedded stands alone"},
+    {"[broker]\nurl = embedded:x\n", "'embedded:x' is neither amqp://"},
     {"[broker]\nurl = amqp://\n", "'amqp://' has no host"},
     {"[broker]\nurl = amqp://u:p@:1/\n", "'amqp://u:***@:1/' has no host"},
     {"[broker]\nurl = amqp://u:s3cret@h:99999/\n", "'amqp://u:***@h:99999/': the port is a number"},
     {"[broker]\nurl = amqp://u:s3cret@h:5672x/\n", "'amqp://u:***@h:5672x/': the port is a number"},
     {"[broker]\nurl = amqp://u:s3/cret@h/\n", "'amqp://u:***@h/': / ? # @ in user"},
     {"[broker]\nurl = amqp://[::1/\n", "ends with ]"},
-    {"[broker]\nurl = u:s3cret@h\n", "'u:***@h' is no amqp://"},
+    {"[broker]\nurl = u:s3cret@h\n", "'u:***@h' is neither amqp://"},
     {"[broker]\nurl =\n", "f:2: url: there must be one url at least"},
 };
 

@@ -270,11 +270,11 @@ static void test_urgent_goes_first(void **state UNUSED)
 	shelf_add(&s, a);
 	shelf_add(&s, b);
 	assert_ptr_equal(list_first(&s.waiting, struct delivery, link), b);
-	shelf_forget_waiting(&s, NULL, true);
+	assert_int_equal(shelf_hand_back(&s, NULL), 2);
 	assert_int_equal(requeued, 2);
 	assert_true(shelf_is_empty(&s));
 	shelf_add(&s, deliver(&m));
-	shelf_forget_waiting(&s, &source, false);
+	shelf_forget_waiting(&s, &source);
 	assert_int_equal(requeued, 2);
 	assert_int_equal(acked, 0);
 	assert_true(shelf_is_empty(&s));

@@ -169,6 +169,22 @@ static void on_ask(void *arg UNUSED, struct slice queue, bool always)
 	loop_stop(the->loop);
 }
 
+static int on_deal(void *arg UNUSED, const struct msg_deal *m)
+{
+	struct bench *b = the;
+
+	dispatch_dealt(b->dispatch, &b->source, m);
+	return 0;
+}
+
+static void on_paused(void *arg UNUSED, struct slice queue UNUSED, bool paused)
+{
+	struct bench *b = the;
+
+	b->source.paused = paused;
+	dispatch_paused(b->dispatch, &b->source);
+}
+
 static void on_changed(void *arg UNUSED)
 {
 }
@@ -211,7 +227,8 @@ static void link_down(struct bench *b)
 static int setup(void **state)
 {
 	static const struct source_ops ops = {source_ack, source_requeue};
-	static const struct dispatch_events events = {on_ask, on_changed, on_empty};
+	static const struct dispatch_events events = {
+	    on_ask, on_deal, on_paused, on_changed, on_empty};
 	static const char *inherited[] = {"PATH=/usr/local/bin:/usr/bin:/bin", NULL};
 	static const char *command[] = {"/bin/sh", "-s", NULL};
 	static char queue[] = "q", sh[] = "sh";
