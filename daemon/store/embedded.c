@@ -5,6 +5,7 @@
 
 #include <errno.h>
 
+#include "daemon/store/asks.h"
 #include "daemon/store/serve.h"
 #include "lib/base/clock.h"
 
@@ -84,6 +85,19 @@ static uint32_t share_of(const struct store *s, const struct member *m, size_t w
 	return share < room ? (uint32_t)share : room;
 }
 
+/* What was passed over is looked at again: a job that has to wait for another that was lost, too,
+ * and a queue from which a job could not be sent. */
+static void wake_later(struct store *s)
+{
+	int64_t now = clock_mono_ms(), next = lanes_next_ms(&s->ledger.lanes, now);
+	int64_t wait = asks_wait_ms(&s->ledger, clock_wall_ms());
+
+	if (wait > 0 && now + wait < next)
+		next = now + wait;
+	if (next != INT64_MAX)
+		loop_timer_set(&s->deal_timer, next - now);
+}
+
 void embedded_deal(struct store *s)
 {
 	struct member *m;
@@ -95,8 +109,11 @@ void embedded_deal(struct store *s)
 	       (m = next_worker(s, &workers)))
 		m->starved = deal_to(m, share_of(s, m, workers)) == 0;
 	list_each(struct member, each, &s->members, link) each->starved = false;
-	if (s->ledger.lanes.ready && batch_is_full(&s->ledger.batch))
+	if (!s->ledger.lanes.ready)
+		return;
+	if (batch_is_full(&s->ledger.batch))
 		loop_again(s->p->loop);
+	wake_later(s);
 }
 
 void embedded_show(struct store *s)
