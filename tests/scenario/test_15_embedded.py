@@ -293,6 +293,26 @@ def test_what_a_killed_worker_held_goes_to_another_at_once(skep: Skep) -> None:
     audit(skep, [f"j{n}" for n in range(6)])
 
 
+def test_jobs_that_were_lost_together_are_tried_one_by_one(skep: Skep) -> None:
+    """Either may have killed the other's worker: the second waits for the first, but not for ever."""
+    prepare(skep, workers=2, prefetch=1).start()
+    skep.wait_consuming("work", 2)
+    for name in ("one", "two"):
+        skep.submit("hold", queue="work", id=name)
+    wait_until(lambda: len(skep.runs()) == 2, "both to run")
+    os.kill(skep.pid("store"), signal.SIGSTOP)  # so that it hears of both at once
+    skep.kill_child("work/1")
+    skep.kill_child("work/2")
+    os.kill(skep.pid("store"), signal.SIGCONT)
+    wait_until(lambda: len(skep.runs()) == 3, "the first to be tried again")
+    begun = time.monotonic()
+    wait_until(lambda: len(skep.runs()) == 4, "the second to be tried again")
+    assert 8 < time.monotonic() - begun < 11.5
+    let_go(skep)
+    for name in ("one", "two"):
+        assert outcomes(skep.wait_done(name)) == ["lost", "done"]
+
+
 def test_the_store_is_killed_with_jobs_dealt(skep: Skep) -> None:
     """The workers live, and tell the next one what they hold: nothing runs twice."""
     prepare(skep, workers=2, prefetch=10).start()
