@@ -107,6 +107,35 @@ def test_a_job_without_a_type_has_the_queues_handler(node: Skep) -> None:
     assert job["type"] == "echo" and job["result"] == "anything"
 
 
+def test_a_job_whose_handler_is_gone_is_dead_with_the_reason(node: Skep) -> None:
+    node.handler("gone", "true")
+    node.start()
+    node.cli("pause", "work")
+    node.submit("gone", "its body", queue="work", id="orphan")
+    node.submit("echo", "x", queue="work", id="next")
+    assert node.stop() == 0
+    del node.sections["handler gone"]
+    node.start()
+    node.cli("resume", "work")
+    assert node.wait_done("next", 5)["result"] == "x"
+    job = node.wait_over("orphan", 5)
+    assert job["state"] == "dead" and "gone" in job["error"], job
+    assert node.stop() == 0
+    node.handler("gone", "cat")
+    node.start()
+    node.cli("retry", "orphan")
+    assert node.wait_done("orphan")["result"] == "its body"
+
+
+def test_a_reply_that_nobody_could_deliver_is_none(node: Skep) -> None:
+    node.start()
+    for name in ("somewhere", "work"):
+        node.submit("echo", queue="work", id=f"to-{name}", reply_to=name)
+        node.wait_done(f"to-{name}")
+    wait_ready_count(node, 0)
+    assert len(node.all_jobs()) == len(node.runs()) == 2
+
+
 def test_an_id_is_a_job_once_in_each_queue(node: Skep) -> None:
     node.queue("other")
     node.set("pool work", queues="work other")

@@ -86,6 +86,27 @@ def test_outcomes_wait_unacknowledged_until_there_is_room(skep: Skep, broker: Br
     assert len(skep.runs()) == 21
 
 
+@pytest.mark.parametrize("mode", ["embedded"])
+def test_nothing_is_dealt_while_the_disk_is_full(skep: Skep, mode: str, small_disk: Path) -> None:
+    prepare(skep, mode, prefetch=3)
+    skep.set("daemon", state_dir=small_disk)
+    skep.set("store", min_free="8M")
+    skep.start()
+    skep.submit("hold", queue="work", id="first")
+    wait_until(lambda: skep.runs("first"), "the first to run")
+    names = [f"j{i}" for i in range(20)]
+    skep.submit_many([{"type": "echo", "queue": "work", "id": name} for name in names])
+    wait_until(lambda: skep.broker.depth("work") == 18, "two of them to be dealt")
+    ballast = fill(small_disk, leave=2 << 20)
+    (skep.dir / "go").touch()
+    skep.wait_log("outcomes wait in the workers")
+    stays(lambda: len(skep.runs()) <= 6, "consumption stops", 1.5)
+    ballast.unlink()
+    for name in ("first", *names):
+        assert outcomes(skep.wait_done(name, 30)) == ["done"]
+    assert len(skep.runs()) == 21
+
+
 def test_a_disk_that_is_really_full_loses_nothing(skep: Skep, broker: Broker, small_disk: Path, mode: str) -> None:
     """min_free 0: nothing warns, and the commit itself fails."""
     prepare(skep, mode, workers=2)
