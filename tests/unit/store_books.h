@@ -78,6 +78,7 @@ static void books_reopen(struct books *b)
 static int books_setup(void **state)
 {
 	static const char text[] =
+	    "[broker]\nurl = amqp://127.0.0.1/\n"
 	    "[pool default]\nqueues = q\n"
 	    "[handler t]\ncommand = /bin/true\nretries = 2\nbackoff = fixed 10s\n"
 	    "[handler now]\ncommand = /bin/true\nretries = 2\nbackoff = none\n";
