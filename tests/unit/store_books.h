@@ -60,7 +60,8 @@ static void books_tombs(void *arg, struct slice queue UNUSED, bool any)
 
 static void books_open(struct books *b)
 {
-	static const struct ledger_events events = {books_over, books_cancel, books_tombs};
+	static const struct ledger_events events = {
+	    .over = books_over, .cancel = books_cancel, .tombs = books_tombs};
 	struct err err = {0};
 
 	claims_owner_init(&b->worker);
