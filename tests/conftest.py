@@ -19,6 +19,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent / "lib"))
 
 from broker import Broker  # noqa: E402
+from embedded import MODES, Embedded  # noqa: E402
 from proxy import Proxy  # noqa: E402
 from rabbitmq import Rabbit  # noqa: E402
 from skep import BUILD, Skep  # noqa: E402
@@ -46,9 +47,13 @@ def pytest_unconfigure() -> None:
             shutil.rmtree(os.environ[RUN_DIR], ignore_errors=True)
 
 
+def item_mode(item: pytest.Item) -> str | None:
+    return getattr(item, "callspec", None) and item.callspec.params.get("mode")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "own_broker" in getattr(item, "fixturenames", ()):
+        if "own_broker" in getattr(item, "fixturenames", ()) and item_mode(item) != "embedded":
             item.add_marker(pytest.mark.xdist_group("own_broker"))
 
 
@@ -67,9 +72,13 @@ def shared_rabbit() -> Rabbit:
 
 
 @pytest.fixture
-def broker(shared_rabbit: Rabbit) -> Iterator[Broker]:
-    """A fresh vhost of the shared node."""
-    made = Broker(shared_rabbit, shared_rabbit.take_vhost())
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker | Embedded]:
+    """A fresh vhost of the shared node; nothing but the node itself where the test's mode is embedded."""
+    if "mode" in request.fixturenames and request.getfixturevalue("mode") == "embedded":
+        yield Embedded()
+        return
+    rabbit = request.getfixturevalue("shared_rabbit")
+    made = Broker(rabbit, rabbit.take_vhost())
     yield made
     made.close()
 
@@ -82,14 +91,29 @@ def disturbable_rabbit() -> Iterator[Rabbit]:
 
 
 @pytest.fixture
-def own_broker(disturbable_rabbit: Rabbit) -> Iterator[Broker]:
+def own_broker(request: pytest.FixtureRequest) -> Iterator[Broker | Embedded]:
     """A vhost of a node that this test may do anything to; it runs again for the next one."""
-    rabbit = disturbable_rabbit
+    if "mode" in request.fixturenames and request.getfixturevalue("mode") == "embedded":
+        yield Embedded()
+        return
+    rabbit = request.getfixturevalue("disturbable_rabbit")
     if rabbit.server is None:
         rabbit.start()
     made = Broker(rabbit, rabbit.take_vhost())
     yield made
     made.close()
+
+
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest) -> str:
+    """Where jobs wait: in the node's own store, or in a queue of that type at a broker."""
+    return request.param
+
+
+@pytest.fixture
+def chosen(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """chosen("quorum"): the mode of a test that runs in each, and that one for all others."""
+    return lambda other: request.getfixturevalue("mode") if "mode" in request.fixturenames else other
 
 
 @pytest.fixture(params=["quorum", "classic"])
@@ -110,7 +134,7 @@ def make_skep(request: pytest.FixtureRequest, node_dir: Path) -> Iterator[Callab
     """make_skep(broker, **fields of Skep): a node that is not started yet; stopped after the test."""
     made: list[Skep] = []
 
-    def make(broker: Broker, **fields: object) -> Skep:
+    def make(broker: Broker | Embedded, **fields: object) -> Skep:
         directory = node_dir / str(len(made))
         directory.mkdir()
         made.append(Skep(directory, broker, **fields))
@@ -132,13 +156,13 @@ def make_skep(request: pytest.FixtureRequest, node_dir: Path) -> Iterator[Callab
 
 
 @pytest.fixture
-def skep(make_skep: Callable[..., Skep], broker: Broker) -> Skep:
-    """A node of the release build on the shared broker, not started: a test adds to it first."""
+def skep(make_skep: Callable[..., Skep], broker: Broker | Embedded) -> Skep:
+    """A node of the release build in the test's mode, not started: a test adds to it first."""
     return make_skep(broker)
 
 
 @pytest.fixture
-def faulty(make_skep: Callable[..., Skep], broker: Broker) -> Skep:
+def faulty(make_skep: Callable[..., Skep], broker: Broker | Embedded) -> Skep:
     """A node of the build with fault points; set environment["SKEP_FAULT"] before its start."""
     made = make_skep(broker, build=BUILD / "fault/bin")
     (made.dir / "fired").mkdir()

@@ -131,12 +131,17 @@ uint32_t serve_queue(struct ledger *l, const struct serve_to *to, struct slice q
 	struct serving s = {l, to, now_ms, now_wall_ms, false};
 	uint32_t passed = l->claims.suspects ? SERVE_PASSED : 0, dealt = 0;
 	int64_t ids[SERVE_TURN + SERVE_PASSED];
+	uint64_t before;
 	size_t n;
 
 	if (most > SERVE_TURN)
 		most = SERVE_TURN;
-	n = parcels_ready_of(&l->parcels, queue, most + passed, ids);
-	for (size_t i = 0; i < n && dealt < most && !s.full; i++)
-		dealt += serve_one(&s, ids[i]);
+	do { /* again while some of them were ended and not dealt: others may stand behind */
+		before = lanes_count(&l->lanes, queue);
+		n = parcels_ready_of(&l->parcels, queue, most - dealt + passed, ids);
+		for (size_t i = 0; i < n && dealt < most && !s.full; i++)
+			dealt += serve_one(&s, ids[i]);
+	} while (dealt < most && !s.full && lanes_count(&l->lanes, queue) < before &&
+		 !batch_is_full(&l->batch));
 	return dealt;
 }

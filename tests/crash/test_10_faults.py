@@ -3,12 +3,13 @@
 
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
 
 from broker import Broker
+from embedded import MODES, Embedded
 from ledger import audit
 from skep import ROOT, Skep, outcomes
 from waiting import wait_until
@@ -21,12 +22,12 @@ def fault_names() -> list[str]:
     return re.findall(r'^FAULT_POINT\(\w+, "([^"]+)"', text, re.MULTILINE)
 
 
-def foreign(node: Skep, broker: Broker) -> None:
+def foreign(node: Skep, broker: Broker | Embedded) -> None:
     node.wait_consuming("work")
     broker.publish("work", "x", type="quick", message_id=HIT)
 
 
-def submitted(node: Skep, broker: Broker) -> None:
+def submitted(node: Skep, broker: Broker | Embedded) -> None:
     """Repeated with its id until it is answered, as a client does."""
 
     def answered() -> bool:
@@ -38,21 +39,21 @@ def submitted(node: Skep, broker: Broker) -> None:
     wait_until(answered, "the submit to be answered")
 
 
-def taken_while_running(node: Skep, broker: Broker) -> None:
+def taken_while_running(node: Skep, broker: Broker | Embedded) -> None:
     node.wait_consuming("work")
     broker.publish("work", "x", type="long", message_id=HIT)
 
 
-def taken_unstarted(node: Skep, broker: Broker) -> None:
+def taken_unstarted(node: Skep, broker: Broker | Embedded) -> None:
     node.wait_consuming("work")
     broker.publish("work", "x", type="quick", message_id=HIT, headers={"job-delay": "300ms"})
 
 
-def worker_killed(node: Skep, broker: Broker) -> None:
+def worker_killed(node: Skep, broker: Broker | Embedded) -> None:
     node.submit("poison", queue="work", id=HIT)
 
 
-def nothing(node: Skep, broker: Broker) -> None:
+def nothing(node: Skep, broker: Broker | Embedded) -> None:
     """The fault is on the way to a running node."""
 
 
@@ -60,7 +61,7 @@ def nothing(node: Skep, broker: Broker) -> None:
 class Cost:
     """A scenario, and how often its job may run and be lost."""
 
-    scenario: Callable[[Skep, Broker], None]
+    scenario: Callable[[Skep, Broker | Embedded], None]
     runs: tuple[int, int] = (1, 1)
     lost: tuple[int, int] = (0, 0)
 
@@ -77,6 +78,7 @@ TABLE: dict[str, list[Cost]] = {
     "worker.taken": [Cost(taken_unstarted), Cost(taken_while_running, (2, 2), (1, 1))],
     "store.claim": [Cost(submitted)],  # a first delivery from others does not ask
     "store.verdict": [Cost(submitted)],
+    "store.dealt": [Cost(submitted)],
     "store.outcome": [Cost(foreign), Cost(submitted)],
     "store.before_commit": [Cost(foreign), Cost(submitted)],
     "store.after_commit": [Cost(foreign), Cost(submitted)],
@@ -95,21 +97,44 @@ TABLE: dict[str, list[Cost]] = {
 }
 
 
+# Nothing is acknowledged, taken over, asked for or published where the store deals the jobs itself...
+BROKER_ONLY = {
+    "worker.before_ack",
+    "worker.after_ack",
+    "worker.before_take",
+    "worker.taken",
+    "store.claim",
+    "store.take",
+    "store.lease",
+    "courier.leased",
+    "courier.published",
+    "courier.confirmed",
+    "store.settle",
+}
+EMBEDDED_ONLY = {"store.dealt"}  # ...and it deals none where a broker does.
+
+
 def test_every_fault_point_has_a_scenario() -> None:
     assert sorted(fault_names()) == sorted(TABLE)
+    assert BROKER_ONLY | EMBEDDED_ONLY <= set(TABLE)
 
 
-CASES = [
-    pytest.param(name, cost, id=f"{name}-{cost.scenario.__name__}") for name in fault_names() for cost in TABLE.get(name, [])
-]
+def cases() -> Iterator[object]:
+    for mode in MODES:
+        for name in fault_names():
+            if name in (BROKER_ONLY if mode == "embedded" else EMBEDDED_ONLY):
+                continue
+            for cost in TABLE.get(name, []):
+                if mode != "embedded" or cost.scenario is not foreign:  # a publish is a submit there
+                    yield pytest.param(name, cost, mode, id=f"{mode}-{name}-{cost.scenario.__name__}")
 
 
-@pytest.mark.parametrize("name, cost", CASES)
+@pytest.mark.parametrize("name, cost, mode", cases())
 def test_a_crash_there_costs_what_it_says(
-    faulty: Skep, broker: Broker, name: str, cost: Cost, queue_type: str
+    faulty: Skep, broker: Broker | Embedded, name: str, cost: Cost, mode: str
 ) -> None:
     node = faulty
-    node.consume("work", queue_type, prefetch=3, take_after="1s")
+    node.consume("work", mode, prefetch=3, **({} if mode == "embedded" else {"take_after": "1s"}))
     line = 'echo "$SKEP_JOB_ID $SKEP_ATTEMPT" >> "$RUNS"\n'
     node.handler("quick", line + "echo result")
     node.handler("long", line + "exec sleep 1.6")
@@ -139,7 +164,7 @@ def test_a_crash_there_costs_what_it_says(
     assert len(node.runs("after")) == len(node.runs("later")) == 1
 
 
-def follow(node: Skep, broker: Broker) -> None:
+def follow(node: Skep, broker: Broker | Embedded) -> None:
     """Jobs that come behind, by both ways: whatever the crash repeats has come by when they are done."""
     node.wait_ready()
     broker.publish("work", type="quick", message_id="after")

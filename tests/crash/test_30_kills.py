@@ -5,6 +5,7 @@ import http.client
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -14,8 +15,9 @@ import pytest
 from pika.exceptions import AMQPError
 
 from broker import Broker
+from embedded import MODES, Embedded
 from ledger import audit, wait_all_over
-from skep import Skep
+from skep import ROOT, Skep, outcomes
 from waiting import wait_until
 
 JOBS = 1000
@@ -27,11 +29,15 @@ PREFETCH = 5
 FORGOTTEN = 1 + PREFETCH
 CHAOS_SECONDS = float(os.environ.get("SKEP_CHAOS_SECONDS", "60"))
 PARTS = ["worker", "store", "courier", "gateway", "supervisor", "broker"]
+CASES = [
+    (mode, part) for mode in MODES for part in PARTS if mode != "embedded" or part not in ("courier", "broker")
+]
+SERVED = 5000
 
 
-def prepare(skep: Skep, queue_type: str) -> Skep:
+def prepare(skep: Skep, mode: str) -> Skep:
     line = 'echo "$SKEP_JOB_ID $SKEP_ATTEMPT" >> "$RUNS"\n'
-    skep.consume("work", queue_type, workers=WORKERS, prefetch=PREFETCH)
+    skep.consume("work", mode, workers=WORKERS, prefetch=PREFETCH)
     skep.handler("quick", line + "echo result")
     skep.handler("slow", line + "exec sleep 0.1")
     skep.handler("flaky", line + '[ "$SKEP_ATTEMPT" -ge 2 ]', backoff="fixed 300ms")
@@ -58,7 +64,7 @@ def submit_stubbornly(skep: Skep, jobs: list[tuple[str, str]]) -> None:
         wait_until(accepted, "a batch to be accepted", 60)
 
 
-def publish_stubbornly(broker: Broker, jobs: list[tuple[str, str]]) -> None:
+def publish_stubbornly(broker: Broker | Embedded, jobs: list[tuple[str, str]]) -> None:
     """Each with its confirm; one whose confirm a dying broker kept to itself is published again."""
     for job_id, kind in jobs:
 
@@ -71,7 +77,7 @@ def publish_stubbornly(broker: Broker, jobs: list[tuple[str, str]]) -> None:
         wait_until(confirmed, f"{job_id} to be confirmed", 60)
 
 
-def kill(skep: Skep, broker: Broker, part: str, rng: random.Random) -> None:
+def kill(skep: Skep, broker: Broker | Embedded, part: str, rng: random.Random) -> None:
     if part == "broker":
         broker.rabbit.kill()
         broker.rabbit.start()
@@ -86,10 +92,10 @@ def kill(skep: Skep, broker: Broker, part: str, rng: random.Random) -> None:
                 os.kill(rng.choice(pids), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_a_thousand_jobs_outlive_the_end_of(part: str, make_skep, own_broker: Broker, queue_type: str) -> None:
+@pytest.mark.parametrize("mode, part", CASES)
+def test_a_thousand_jobs_outlive_the_end_of(part: str, make_skep, own_broker: Broker | Embedded, mode: str) -> None:
     rng = random.Random(part)
-    skep = prepare(make_skep(own_broker), queue_type).start()
+    skep = prepare(make_skep(own_broker), mode).start()
     skep.wait_consuming("work", WORKERS)
     foreign, ours = job_list("f", JOBS // 2), job_list("s", JOBS // 2)
     ids = [job_id for job_id, _ in foreign + ours]
@@ -104,15 +110,20 @@ def test_a_thousand_jobs_outlive_the_end_of(part: str, make_skep, own_broker: Br
     submitting.join(60)
     assert not submitting.is_alive()
     wait_all_over(skep, ids, 90)
-    books = audit(skep, ids, window=kills * WORKERS * FORGOTTEN if part == "supervisor" else 0)
+    # each claim of a job that was dealt is durable: nothing is forgotten there
+    forgets = part == "supervisor" and mode != "embedded"
+    books = audit(skep, ids, window=kills * WORKERS * FORGOTTEN if forgets else 0)
     print(f"{part} killed {kills} times: {books.text()}")
 
 
-def test_a_thousand_jobs_outlive_a_minute_of_everything_dying(make_skep, own_broker: Broker) -> None:
+@pytest.mark.parametrize("mode", ["embedded", "broker"])
+def test_a_thousand_jobs_outlive_a_minute_of_everything_dying(
+    make_skep, own_broker: Broker | Embedded, mode: str
+) -> None:
     seed = int(os.environ.get("SKEP_CHAOS_SEED", time.time_ns() & 0xFFFFFF))
     print(f"SKEP_CHAOS_SEED={seed}")
     rng = random.Random(seed)
-    skep = prepare(make_skep(own_broker), rng.choice(["quorum", "classic"])).start()
+    skep = prepare(make_skep(own_broker), rng.choice(["quorum", "classic"]) if mode == "broker" else mode).start()
     skep.wait_consuming("work", WORKERS)
     ids: list[str] = []
     stop = threading.Event()
@@ -126,7 +137,10 @@ def test_a_thousand_jobs_outlive_a_minute_of_everything_dying(make_skep, own_bro
                 if len(ids) - len(skep.runs()) < JOBS:
                     foreign = job_list(f"f{round_number}-", 200)
                     ours = job_list(f"s{round_number}-", 200)
-                    publish_stubbornly(own_broker_of_feeder, foreign)
+                    if mode == "embedded":
+                        submit_stubbornly(skep, foreign)
+                    else:
+                        publish_stubbornly(own_broker_of_feeder, foreign)
                     ids.extend(job_id for job_id, _ in foreign)
                     submit_stubbornly(skep, ours)
                     ids.extend(job_id for job_id, _ in ours)
@@ -135,13 +149,17 @@ def test_a_thousand_jobs_outlive_a_minute_of_everything_dying(make_skep, own_bro
         except BaseException as error:
             failed.append(error)
 
-    own_broker_of_feeder = Broker(own_broker.rabbit, own_broker.vhost)
+    if mode == "broker":
+        own_broker_of_feeder = Broker(own_broker.rabbit, own_broker.vhost)
+    parts = ["worker"] * 6 + ["store"] * 4 + ["gateway"] * 3 + ["supervisor"] * 2
+    if mode == "broker":
+        parts += ["courier"] * 4 + ["broker"]
     feeder = threading.Thread(target=feed)
     feeder.start()
     kills: Counter = Counter()
     deadline = time.monotonic() + CHAOS_SECONDS
     while time.monotonic() < deadline:
-        part = rng.choice(["worker"] * 6 + ["store"] * 4 + ["courier"] * 4 + ["gateway"] * 3 + ["supervisor"] * 2 + ["broker"])
+        part = rng.choice(parts)
         kill(skep, own_broker, part, rng)
         kills[part] += 1
         time.sleep(rng.uniform(0, 1.5))  # not a wait for anything: the moments are the point
@@ -152,5 +170,54 @@ def test_a_thousand_jobs_outlive_a_minute_of_everything_dying(make_skep, own_bro
     # With the supervisor all workers go and the store too; a worker may also die while the store is away.
     window = (kills["supervisor"] * WORKERS + kills["worker"]) * FORGOTTEN
     # A publish whose confirm was lost is repeated by the test: two foreign publishes with one id.
-    books = audit(skep, ids, window=window + kills["broker"])
+    books = audit(skep, ids, window=window + kills["broker"] if mode == "broker" else 0)
     print(f"killed {dict(kills)}: {books.text()}")
+
+
+def served(skep: Skep, broker: Broker | Embedded, part: str) -> int:
+    """Kills the part again and again while its queue becomes empty; returns how often."""
+    rng = random.Random(part)
+    kills = 0
+    left = SERVED
+    while left:
+        kill(skep, broker, part, rng)
+        kills += 1
+        skep.wait_ready()
+
+        def fewer() -> bool:
+            with suppress(OSError, http.client.HTTPException):
+                return broker.depth("work") < max(1, left - SERVED // 10)
+            return False
+
+        wait_until(fewer, f"fewer than {left} to wait", 60)
+        left = broker.depth("work")
+    return kills
+
+
+@pytest.mark.parametrize("part", ["worker", "store"])
+def test_jobs_of_a_service_at_full_speed_outlive_the_end_of(
+    part: str, skep: Skep, broker: Broker | Embedded, mode: str
+) -> None:
+    program = skep.dir / "echo"
+    subprocess.run(["cc", "-O2", "-o", program, ROOT / "examples/services/echo.c"], check=True)
+    skep.consume("work", mode, workers=2)
+    skep.handler("echo", service=program)
+    skep.set("store", max_losses=50)
+    skep.start()
+    skep.wait_consuming("work", 2)
+    skep.cli("pause", "work")
+    ids = [f"j{n}" for n in range(SERVED)]
+    skep.submit_many([{"type": "echo", "queue": "work", "id": name, "body": name} for name in ids])
+    wait_until(lambda: broker.depth("work") == SERVED, "all to wait", 60)
+    skep.cli("resume", "work")
+    wait_until(lambda: broker.depth("work") < SERVED, "the first to be taken")
+    kills = served(skep, broker, part)
+    wait_all_over(skep, ids, 60)
+    jobs = {job["id"]: job for job in skep.all_jobs()}
+    assert sorted(jobs) == sorted(ids)
+    wrong = [job for name, job in jobs.items() if (job["state"], job["result"]) != ("done", name)]
+    assert not wrong, wrong[:5]
+    assert all(outcomes(job).count("done") == 1 for job in jobs.values())
+    losses = sum(job["losses"] for job in jobs.values())
+    assert losses <= (kills if part == "worker" else 0), losses  # a worker has begun one at a time
+    print(f"{part} killed {kills} times while {SERVED} jobs were done: {losses} losses")

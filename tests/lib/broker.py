@@ -58,6 +58,10 @@ class Broker:
                 self._connection.close()
         self._connection = self._channel = None
 
+    def version(self) -> tuple[int, ...]:
+        self.channel()
+        return tuple(int(part) for part in self._connection._impl.server_properties["version"].split(".")[:2])
+
     # --- publishing ----------------------------------------------------------------------------
 
     def publish(self, queue: str, body: bytes | str = b"", exchange: str = "", **properties: Any) -> None:

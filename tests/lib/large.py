@@ -37,7 +37,7 @@ for line in os.fdopen(3, "rb", closefd=False):
 def configure(skep: Skep, queue_type: str = "classic") -> None:
     """Handlers: `sum` and `service` answer with the SHA-256 of the body, `again` the same at its second attempt,
     `same` with the body itself."""
-    skep.consume(QUEUE, type=queue_type, workers=WORKERS, prefetch=PREFETCH, max_body="16M")
+    skep.consume(QUEUE, queue_type, workers=WORKERS, prefetch=PREFETCH, max_body="16M")
     skep.handler("sum", "sha256sum | cut -c1-64 | tr -d '\\n'")
     skep.handler("again", '[ "$SKEP_ATTEMPT" = 1 ] && exit 75\nsha256sum | cut -c1-64 | tr -d "\\n"', backoff="fixed 1s")
     skep.handler("same", "exec cat", max_result="16M")

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from broker import Broker
+from embedded import Embedded
 from rabbitmq import is_alive
 from waiting import wait_until
 
@@ -60,7 +61,7 @@ class Skep:
     """Handlers append a line to `runs` when they start: what really ran, whatever the database says."""
 
     dir: Path
-    broker: Broker
+    broker: Broker | Embedded
     sections: dict[str, dict[str, Any]] = field(default_factory=dict)
     build: Path = BUILD / "bin"
     environment: dict[str, str] = field(default_factory=dict)
@@ -76,6 +77,8 @@ class Skep:
             path.mkdir(exist_ok=True)
         self.runs_path.touch()
         self.socket = str(self.dir / "run" / "skep.sock")
+        if isinstance(self.broker, Embedded):
+            self.broker.attach(self)
 
     # --- configuration -------------------------------------------------------------------------
 
@@ -101,9 +104,9 @@ class Skep:
     def set(self, section: str, **options: Any) -> None:
         self.sections.setdefault(section, {}).update(options)
 
-    def consume(self, queue: str = "work", type: str = "classic", workers: int = 1, **pool: Any) -> None:
-        """A queue of that type and a pool that consumes it."""
-        self.queue(queue, type=type)
+    def consume(self, queue: str = "work", mode: str = "classic", workers: int = 1, **pool: Any) -> None:
+        """A queue in that mode, and a pool that consumes it."""
+        self.queue(queue, **type_of(mode))
         self.pool(queue, queues=queue, workers=workers, **pool)
 
     def write_config(self) -> Path:
@@ -397,6 +400,11 @@ class Skep:
         """For a test that failed."""
         print(f"--- configuration of {self.dir}\n{self.config_path.read_text()}", file=sys.stderr)
         print(f"--- log\n{self.log()[-20000:]}", file=sys.stderr)
+
+
+def type_of(mode: str) -> dict[str, str]:
+    """The options of a queue in that mode: only a broker has types of queues."""
+    return {} if mode == "embedded" else {"type": mode}
 
 
 def outcomes(job: dict[str, Any]) -> list[str]:

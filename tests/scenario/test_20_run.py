@@ -24,8 +24,8 @@ def run(node: Skep, job_type: str, body: str = "", **members: object) -> dict:
     return node.wait_over(node.submit(job_type, body, queue="work", **members))
 
 
-def test_body_is_stdin_and_stdout_is_the_result(skep: Skep, broker: Broker, queue_type: str) -> None:
-    skep.consume("work", queue_type)
+def test_body_is_stdin_and_stdout_is_the_result(skep: Skep, broker: Broker, mode: str) -> None:
+    skep.consume("work", mode)
     skep.handler("upper", "tr a-z A-Z")
     skep.start()
     skep.wait_consuming("work")
@@ -266,8 +266,8 @@ def test_times_are_rfc3339_utc_with_milliseconds(node: Skep) -> None:
     assert job["created_at"] <= job["started_at"] <= job["ended_at"]
 
 
-def test_workers_of_a_pool_run_side_by_side(skep: Skep) -> None:
-    skep.consume("work", workers=3)
+def test_workers_of_a_pool_run_side_by_side(skep: Skep, mode: str) -> None:
+    skep.consume("work", mode, workers=3)
     skep.handler("meet", 'touch "$DIR/met-$SKEP_JOB_ID"; while [ $(ls "$DIR"/met-* | wc -l) -lt 3 ]; do sleep 0.05; done')
     skep.start()
     ids = [skep.submit("meet", queue="work") for _ in range(3)]

@@ -5,6 +5,7 @@ import base64
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -88,8 +89,8 @@ for line in os.fdopen(3, "rb", closefd=False):
 
 
 @pytest.fixture
-def node(skep: Skep) -> Skep:
-    skep.consume("work", prefetch=20)
+def node(skep: Skep, chosen: Callable[[str], str]) -> Skep:
+    skep.consume("work", chosen("classic"), prefetch=20)
     serve(skep)
     return skep
 
@@ -139,7 +140,7 @@ def test_one_process_serves_all_jobs(node: Skep) -> None:
     assert error_of(job) == "no luck"
 
 
-def test_pipelined_results_are_those_of_their_jobs(node: Skep, broker: Broker) -> None:
+def test_pipelined_results_are_those_of_their_jobs(node: Skep, broker: Broker, mode: str) -> None:
     node.start()
     node.wait_consuming("work")
     broker.publish_many("work", [(f"j{n}", "s") for n in range(300)])
@@ -151,7 +152,7 @@ def test_pipelined_results_are_those_of_their_jobs(node: Skep, broker: Broker) -
     assert len(node.runs()) == 350 and len({words[2] for words in node.runs()}) == 1
 
 
-def test_a_crash_fails_only_the_job_that_was_begun(node: Skep, broker: Broker) -> None:
+def test_a_crash_fails_only_the_job_that_was_begun(node: Skep, broker: Broker, mode: str) -> None:
     node.start()
     node.wait_consuming("work")
     for n in range(20):
@@ -188,7 +189,7 @@ def test_a_program_that_is_missing(node: Skep) -> None:
     assert job["attempts"][0]["exit_code"] == 127 and "/no/such/program" in error_of(job)
 
 
-def test_jobs_overlap_as_far_as_concurrency(node: Skep, broker: Broker) -> None:
+def test_jobs_overlap_as_far_as_concurrency(node: Skep, broker: Broker, mode: str) -> None:
     serve(node, concurrency=4)
     node.start()
     node.wait_consuming("work")
@@ -212,7 +213,7 @@ def test_timeout(node: Skep, capabilities: str) -> None:
     assert (pid == before) == (capabilities == "cancel")
 
 
-def test_a_service_that_does_not_cancel_is_killed(node: Skep, broker: Broker) -> None:
+def test_a_service_that_does_not_cancel_is_killed(node: Skep, broker: Broker, mode: str) -> None:
     serve(node, "cancel", concurrency=2, timeout="0s", kill_after="300ms")
     node.start()
     node.wait_consuming("work")
@@ -250,7 +251,7 @@ def test_pongs_keep_it(node: Skep) -> None:
     node.wait_done(job_id)
 
 
-def test_max_jobs_recycles(node: Skep, broker: Broker) -> None:
+def test_max_jobs_recycles(node: Skep, broker: Broker, mode: str) -> None:
     serve(node, max_jobs=3)
     node.start()
     node.wait_consuming("work")
@@ -283,7 +284,7 @@ def test_warmup(node: Skep) -> None:
     wait_until(lambda: any(b"service.sh" in Path(f"/proc/{p}/cmdline").read_bytes() for p in node.all_pids()), "it to start")
 
 
-def test_commands_and_services_side_by_side(node: Skep, broker: Broker) -> None:
+def test_commands_and_services_side_by_side(node: Skep, broker: Broker, mode: str) -> None:
     node.handler("c", "(setsid sleep 1000 &); cat")
     node.start()
     node.wait_consuming("work")
@@ -296,7 +297,7 @@ def test_commands_and_services_side_by_side(node: Skep, broker: Broker) -> None:
     assert run(node, "pid")["result"] == pid
 
 
-def test_a_stop_lets_it_finish(node: Skep, broker: Broker) -> None:
+def test_a_stop_lets_it_finish(node: Skep, broker: Broker, mode: str) -> None:
     node.start()
     node.wait_consuming("work")
     broker.publish("work", "hold", type="s", message_id="first")
@@ -323,7 +324,7 @@ def test_a_stop_releases_at_its_limit(node: Skep) -> None:
     assert outcomes(job) == ["released", "done"] and job["attempt"] == 1, job
 
 
-def test_the_worker_dies(node: Skep, broker: Broker) -> None:
+def test_the_worker_dies(node: Skep, broker: Broker, mode: str) -> None:
     node.start()
     node.wait_consuming("work")
     for n in range(10):

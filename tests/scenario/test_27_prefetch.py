@@ -14,8 +14,8 @@ QUICK = 'echo "$SKEP_JOB_ID $SKEP_ATTEMPT $SKEP_WORKER" >> "$RUNS"'
 HOLD = QUICK + '; while ! test -e "$DIR/go"; do sleep 0.02; done'
 
 
-def prepare(skep: Skep, queue_type: str, workers: int = 1) -> Skep:
-    skep.consume("work", queue_type, workers=workers)
+def prepare(skep: Skep, mode: str, workers: int = 1) -> Skep:
+    skep.consume("work", mode, workers=workers)
     skep.handler("quick", QUICK)
     skep.handler("hold", HOLD)
     skep.handler("echo", service=ROOT / "examples/services/echo.py")
@@ -43,20 +43,24 @@ def assert_each_ran_once(node: Skep, ids: list[str]) -> None:
     assert sorted(ran) == sorted(ids)
 
 
-def test_short_jobs_make_it_grow(skep: Skep, broker: Broker, queue_type: str) -> None:
-    prepare(skep, queue_type).start()
+def test_short_jobs_make_it_grow(skep: Skep, broker: Broker, mode: str) -> None:
+    prepare(skep, mode).start()
     skep.wait_consuming("work")
-    assert pool(skep)["prefetch"] == "auto" and prefetches(skep) == [1] and asked_of(broker) == [1]
+    assert pool(skep)["prefetch"] == "auto" and prefetches(skep) == [1]
+    assert mode == "embedded" or asked_of(broker) == [1]
     ids = skep.submit_many([{"type": "echo", "queue": "work", "body": "x"} for _ in range(6000)])
     wait_until(lambda: prefetches(skep)[0] >= 16, "a larger prefetch", 60)
-    wait_until(lambda: [n for n in asked_of(broker) if n >= 16], "the broker to know", 60)
+    if mode != "embedded":
+        wait_until(lambda: [n for n in asked_of(broker) if n >= 16], "the broker to know", 60)
     wait_until(lambda: pool(skep)["workers"][0]["done"] == len(ids), "the end of all", 60)
-    wait_until(lambda: broker.unacked("work") == 0 and broker.depth("work") == 0, "an empty queue")
+    if mode != "embedded":  # where what is done is not in the queue by the same commit
+        wait_until(lambda: broker.unacked("work") == 0, "all to be acknowledged")
+    wait_until(lambda: broker.depth("work") == 0, "an empty queue")
     assert {tuple(outcomes(job)) for job in skep.all_jobs()} == {("done",)}
 
 
-def test_slow_jobs_keep_it_at_one(skep: Skep, broker: Broker, queue_type: str) -> None:
-    prepare(skep, queue_type).start()
+def test_slow_jobs_keep_it_at_one(skep: Skep, broker: Broker, mode: str) -> None:
+    prepare(skep, mode).start()
     skep.wait_consuming("work")
     broker.publish_many("work", [(f"j{i}", "hold") for i in range(4)])
     wait_until(lambda: skep.runs(), "the first to run")
@@ -65,8 +69,8 @@ def test_slow_jobs_keep_it_at_one(skep: Skep, broker: Broker, queue_type: str) -
     assert_each_ran_once(skep, [f"j{i}" for i in range(4)])
 
 
-def test_what_waits_behind_a_slow_job_goes_to_an_idle_worker(skep: Skep, broker: Broker, queue_type: str) -> None:
-    prepare(skep, queue_type, workers=2)
+def test_what_waits_behind_a_slow_job_goes_to_an_idle_worker(skep: Skep, broker: Broker, mode: str) -> None:
+    prepare(skep, mode, workers=2)
     skep.start()
     skep.wait_consuming("work", 2)
     # Both have been fast, and both are asked for many.
@@ -89,8 +93,8 @@ def test_what_waits_behind_a_slow_job_goes_to_an_idle_worker(skep: Skep, broker:
     assert "handed back" in skep.log()
 
 
-def test_nothing_is_handed_back_where_nobody_is_idle(skep: Skep, broker: Broker) -> None:
-    prepare(skep, "quorum").start()
+def test_nothing_is_handed_back_where_nobody_is_idle(skep: Skep, broker: Broker, mode: str) -> None:
+    prepare(skep, mode).start()
     skep.wait_consuming("work")
     fast, waiting = [f"f{i}" for i in range(150)], [f"w{i}" for i in range(6)]
     broker.publish_many("work", [(name, "quick") for name in fast])
@@ -103,8 +107,8 @@ def test_nothing_is_handed_back_where_nobody_is_idle(skep: Skep, broker: Broker)
     assert_each_ran_once(skep, [*fast, "slow", *waiting])
 
 
-def test_a_worker_that_is_paused_stops_in_order(skep: Skep, broker: Broker, queue_type: str) -> None:
-    prepare(skep, queue_type, workers=2)
+def test_a_worker_that_is_paused_stops_in_order(skep: Skep, broker: Broker, mode: str) -> None:
+    prepare(skep, mode, workers=2)
     skep.start()
     skep.wait_consuming("work", 2)
     fast = [f"f{i}" for i in range(400)]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Failed jobs run again by their policy, until they are dead; and dead ones on request."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 import pytest
@@ -10,16 +11,16 @@ from skep import Skep, outcomes
 
 
 @pytest.fixture
-def node(skep: Skep) -> Skep:
-    skep.consume("work")
+def node(skep: Skep, chosen: Callable[[str], str]) -> Skep:
+    skep.consume("work", chosen("classic"))
     return skep
 
 
 LIST_RUN = 'echo "$SKEP_JOB_ID $SKEP_ATTEMPT" >> "$RUNS"\n'
 
 
-def test_a_failed_job_runs_again_and_is_done(skep: Skep, broker: Broker, queue_type: str) -> None:
-    skep.consume("work", queue_type)
+def test_a_failed_job_runs_again_and_is_done(skep: Skep, broker: Broker, mode: str) -> None:
+    skep.consume("work", mode)
     skep.handler("flaky", LIST_RUN + 'cat; [ "$SKEP_ATTEMPT" -ge 3 ]', backoff="fixed 100ms")
     skep.start()
     skep.wait_consuming("work")
@@ -30,18 +31,18 @@ def test_a_failed_job_runs_again_and_is_done(skep: Skep, broker: Broker, queue_t
     assert skep.runs("f1") == [["f1", "1"], ["f1", "2"], ["f1", "3"]]
 
 
-def test_a_job_is_dead_when_its_retries_are_used_up(node: Skep, broker: Broker) -> None:
+def test_a_job_is_dead_when_its_retries_are_used_up(node: Skep, broker: Broker, mode: str) -> None:
     node.handler("fails", LIST_RUN + "echo why >&2; exit 9", retries=2, backoff="none")
     node.start()
     node.wait_consuming("work")
-    broker.publish("work", "the body", type="fails", message_id="d1", headers={"colour": "blue"})
+    broker.publish("work", "the body", type="fails", message_id="d1")
     job = node.wait_over("d1")
     assert job["state"] == "dead" and outcomes(job) == ["retry", "retry", "dead"]
     assert job["error"] == "exited with 9; no retries left after 3 attempts"
     assert node.logs("d1") == "why\n" and len(node.runs("d1")) == 3
 
 
-def test_a_dead_job_can_be_retried_with_body_and_headers(node: Skep, broker: Broker) -> None:
+def test_a_dead_job_can_be_retried_with_body_and_headers(node: Skep, broker: Broker, mode: str) -> None:
     node.handler("gate", LIST_RUN + '[ -e "$DIR/open" ] || exit 9\ncat', retries=0)
     node.start()
     node.wait_consuming("work")
@@ -122,7 +123,7 @@ def test_headers_of_others_survive_a_retry(node: Skep, broker: Broker) -> None:
     assert "x-death" not in properties.headers and int(properties.headers["job-retries"]) == 4
 
 
-def test_a_retry_waits_through_a_restart_of_the_node(node: Skep) -> None:
+def test_a_retry_waits_through_a_restart_of_the_node(node: Skep, mode: str) -> None:
     node.handler("flaky", LIST_RUN + '[ "$SKEP_ATTEMPT" -ge 2 ]', backoff="fixed 1s")
     node.start()
     job_id = node.submit("flaky", queue="work")

@@ -5,6 +5,7 @@ import base64
 import json
 import subprocess
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -14,14 +15,14 @@ from waiting import stays, wait_until
 
 
 @pytest.fixture
-def node(skep: Skep) -> Skep:
+def node(skep: Skep, chosen: Callable[[str], str]) -> Skep:
     """One worker on `work`, with a handler that echoes."""
-    skep.consume("work", "quorum")
+    skep.consume("work", chosen("quorum"))
     skep.handler("echo", 'echo "$SKEP_JOB_ID" >> "$RUNS"; cat')
     return skep
 
 
-def test_submit_prints_the_id_and_the_job_runs(node: Skep) -> None:
+def test_submit_prints_the_id_and_the_job_runs(node: Skep, mode: str) -> None:
     node.start()
     printed = node.cli_text("submit", "echo", "hello")
     assert len(printed.splitlines()) == 1
@@ -52,7 +53,7 @@ def test_submit_takes_queue_id_retries_timeout(node: Skep) -> None:
     assert job["queue"] == "other" and job["state"] == "dead" and len(job["attempts"]) == 1
 
 
-def test_an_id_is_accepted_once(node: Skep) -> None:
+def test_an_id_is_accepted_once(node: Skep, mode: str) -> None:
     node.start()
     body = {"type": "echo", "queue": "work", "id": "same", "body": "first"}
     first = node.post("/v1/jobs", body)
@@ -64,7 +65,7 @@ def test_an_id_is_accepted_once(node: Skep) -> None:
     assert len(node.runs("same")) == 1
 
 
-def test_delay_and_at_are_kept(node: Skep) -> None:
+def test_delay_and_at_are_kept(node: Skep, mode: str) -> None:
     node.start()
     begun = time.time()
     delayed = node.cli_text("submit", "echo", "--delay", "1s", "later").strip()
@@ -79,7 +80,7 @@ def test_delay_and_at_are_kept(node: Skep) -> None:
         assert time.time() - begun >= 0.95
 
 
-def test_a_job_that_expires_before_it_starts_is_expired(node: Skep) -> None:
+def test_a_job_that_expires_before_it_starts_is_expired(node: Skep, mode: str) -> None:
     node.handler("slow", "exec sleep 1.5")
     node.start()
     node.submit("slow", queue="work")
@@ -97,7 +98,7 @@ def test_wait_prints_the_result_and_exits_by_the_end(node: Skep) -> None:
     assert dead.returncode == 1 and b"65" in dead.stderr, dead
 
 
-def test_lines_submits_a_job_for_each_line(node: Skep) -> None:
+def test_lines_submits_a_job_for_each_line(node: Skep, mode: str) -> None:
     node.set("pool work", workers=2, prefetch=20)
     node.start()
     count = 2000
@@ -201,7 +202,7 @@ def test_status_and_result_from_the_command_line(node: Skep) -> None:
     assert node.cli("result", "nobody", check=False).returncode == 1
 
 
-def test_a_running_job_is_seen_as_running(node: Skep) -> None:
+def test_a_running_job_is_seen_as_running(node: Skep, mode: str) -> None:
     node.handler("wait", 'while [ ! -e "$DIR/go" ]; do sleep 0.05; done')
     node.start()
     job_id = node.submit("wait", queue="work")
@@ -256,7 +257,7 @@ def test_the_socket_is_found_by_option_environment_and_file(node: Skep) -> None:
         assert told.returncode == 0, (words, extra, told.stderr)
 
 
-def test_runs_of_several_attempts_are_listed_in_order(node: Skep) -> None:
+def test_runs_of_several_attempts_are_listed_in_order(node: Skep, mode: str) -> None:
     node.handler("flaky", '[ "$SKEP_ATTEMPT" -ge 3 ]', backoff="none")
     node.start()
     job = node.wait_done(node.submit("flaky", queue="work"))

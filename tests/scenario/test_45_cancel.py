@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Jobs can be cancelled wherever they are."""
 
+from collections.abc import Callable
+
 import pytest
 
 from broker import Broker
@@ -9,15 +11,15 @@ from waiting import wait_until
 
 
 @pytest.fixture
-def node(skep: Skep) -> Skep:
+def node(skep: Skep, chosen: Callable[[str], str]) -> Skep:
     """One worker; `hold` keeps it busy until the file `go` is there."""
-    skep.consume("work", "quorum")
+    skep.consume("work", chosen("quorum"))
     skep.handler("echo", 'echo "$SKEP_JOB_ID" >> "$RUNS"; cat')
     skep.handler("hold", 'echo "$SKEP_JOB_ID" >> "$RUNS"; while [ ! -e "$DIR/go" ]; do sleep 0.05; done')
     return skep
 
 
-def test_a_delayed_job_is_cancelled_at_once(node: Skep) -> None:
+def test_a_delayed_job_is_cancelled_at_once(node: Skep, mode: str) -> None:
     node.start()
     job_id = node.submit("echo", queue="work", delay="1h")
     node.cli("cancel", job_id)
@@ -26,7 +28,7 @@ def test_a_delayed_job_is_cancelled_at_once(node: Skep) -> None:
     assert node.post("/v1/jobs/nobody/cancel").status == 404
 
 
-def test_a_waiting_job_is_cancelled_and_never_runs(node: Skep) -> None:
+def test_a_waiting_job_is_cancelled_and_never_runs(node: Skep, mode: str) -> None:
     node.start()
     blocker = node.submit("hold", queue="work")
     node.wait_state(blocker, "running")
@@ -41,7 +43,7 @@ def test_a_waiting_job_is_cancelled_and_never_runs(node: Skep) -> None:
     assert node.job(waiting)["state"] == "cancelled" and not node.runs(waiting)
 
 
-def test_a_retrying_job_is_cancelled(node: Skep) -> None:
+def test_a_retrying_job_is_cancelled(node: Skep, mode: str) -> None:
     node.handler("fails", "exit 1", backoff="fixed 1h")
     node.start()
     job_id = node.submit("fails", queue="work")
@@ -50,7 +52,7 @@ def test_a_retrying_job_is_cancelled(node: Skep) -> None:
     assert node.job(job_id)["state"] == "cancelled"
 
 
-def test_a_running_job_is_ended(node: Skep, broker: Broker) -> None:
+def test_a_running_job_is_ended(node: Skep, broker: Broker, mode: str) -> None:
     node.start()
     node.wait_consuming("work")
     broker.publish("work", "kept", type="hold", message_id="long")
@@ -61,7 +63,7 @@ def test_a_running_job_is_ended(node: Skep, broker: Broker) -> None:
     assert node.wait_done(node.submit("echo", "x", queue="work"))["result"] == "x"
 
 
-def test_a_running_job_that_ignores_the_signal_is_killed(node: Skep) -> None:
+def test_a_running_job_that_ignores_the_signal_is_killed(node: Skep, mode: str) -> None:
     node.handler("stubborn", "trap '' TERM; echo here >> $RUNS; while :; do sleep 0.1; done", kill_after="300ms")
     node.start()
     job_id = node.submit("stubborn", queue="work")
@@ -70,7 +72,7 @@ def test_a_running_job_that_ignores_the_signal_is_killed(node: Skep) -> None:
     assert outcomes(node.wait_state(job_id, "cancelled")) == ["cancelled"]
 
 
-def test_a_cancelled_job_can_be_retried(node: Skep) -> None:
+def test_a_cancelled_job_can_be_retried(node: Skep, mode: str) -> None:
     node.start()
     job_id = node.submit("echo", "again", queue="work", delay="1h")
     node.cli("cancel", job_id)

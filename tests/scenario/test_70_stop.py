@@ -5,10 +5,12 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 
 import pytest
 
 from broker import Broker
+from embedded import WAYS
 from skep import Skep, outcomes
 from waiting import stays, wait_until
 
@@ -16,8 +18,8 @@ HOLD = 'echo "$SKEP_JOB_ID $SKEP_ATTEMPT" >> "$RUNS"; while [ ! -e "$DIR/go" ]; 
 
 
 @pytest.fixture
-def node(skep: Skep) -> Skep:
-    skep.consume("work", "quorum")
+def node(skep: Skep, chosen: Callable[[str], str]) -> Skep:
+    skep.consume("work", chosen("quorum"))
     skep.handler("echo", 'echo "$SKEP_JOB_ID $SKEP_ATTEMPT" >> "$RUNS"; cat')
     skep.handler("hold", HOLD)
     return skep
@@ -33,8 +35,7 @@ def test_an_idle_node_stops_at_once_and_leaves_nothing(node: Skep, number: int) 
     node.assert_nothing_left()
 
 
-def test_a_running_job_may_finish(node: Skep, broker: Broker, queue_type: str) -> None:
-    node.queue("work", type=queue_type)
+def test_a_running_job_may_finish(node: Skep, broker: Broker, mode: str) -> None:
     node.set("pool work", prefetch=5)
     node.start()
     node.wait_consuming("work")
@@ -54,8 +55,10 @@ def test_a_running_job_may_finish(node: Skep, broker: Broker, queue_type: str) -
     assert len(node.runs()) == 3
 
 
-@pytest.mark.parametrize("through", ["foreign", "submit"])
-def test_at_the_limit_a_job_is_handed_back_and_loses_no_attempt(node: Skep, broker: Broker, through: str) -> None:
+@pytest.mark.parametrize("mode, through", WAYS)
+def test_at_the_limit_a_job_is_handed_back_and_loses_no_attempt(
+    node: Skep, broker: Broker, mode: str, through: str
+) -> None:
     node.set("daemon", stop_timeout="500ms")
     node.start()
     node.wait_consuming("work")
@@ -72,7 +75,7 @@ def test_at_the_limit_a_job_is_handed_back_and_loses_no_attempt(node: Skep, brok
     assert node.runs("long") == [["long", "1"], ["long", "1"]]
 
 
-def test_a_second_signal_hurries(node: Skep, broker: Broker) -> None:
+def test_a_second_signal_hurries(node: Skep, broker: Broker, mode: str) -> None:
     node.set("daemon", stop_timeout="60s")
     node.handler("hold", "trap '' TERM\n" + HOLD)
     node.start()
@@ -102,8 +105,16 @@ def test_the_node_stops_with_the_broker_frozen(node: Skep, broker: Broker, proxy
     assert time.monotonic() - begun < 15
 
 
-@pytest.mark.parametrize("name", ["work/1", "store", "courier", "gateway"])
-def test_what_dies_is_started_again(node: Skep, broker: Broker, name: str) -> None:
+MORTALS = [
+    (mode, name)
+    for mode in ("embedded", "quorum")
+    for name in ("work/1", "store", "courier", "gateway")
+    if (mode, name) != ("embedded", "courier")
+]
+
+
+@pytest.mark.parametrize("mode, name", MORTALS)
+def test_what_dies_is_started_again(node: Skep, broker: Broker, mode: str, name: str) -> None:
     node.start()
     node.wait_consuming("work")
     before = node.pid(name)
@@ -137,7 +148,7 @@ def test_what_dies_at_once_is_started_ever_more_slowly(node: Skep) -> None:
     assert node.process.poll() is None
 
 
-def test_running_jobs_live_through_a_restart_of_the_store(node: Skep, broker: Broker) -> None:
+def test_running_jobs_live_through_a_restart_of_the_store(node: Skep, broker: Broker, mode: str) -> None:
     node.start()
     node.wait_consuming("work")
     broker.publish("work", type="hold", message_id="long")
@@ -151,13 +162,13 @@ def test_running_jobs_live_through_a_restart_of_the_store(node: Skep, broker: Br
     assert outcomes(node.wait_done("long")) == ["done"] and len(node.runs("long")) == 1
 
 
-def test_a_submit_waits_while_the_store_restarts(node: Skep) -> None:
+def test_a_submit_waits_while_the_store_restarts(node: Skep, mode: str) -> None:
     node.start()
     node.kill_child("store")
     assert node.wait_done(node.cli_text("submit", "echo", "x").strip())["result"] == "x"
 
 
-def test_the_supervisor_dies_and_takes_all_with_it(node: Skep, broker: Broker) -> None:
+def test_the_supervisor_dies_and_takes_all_with_it(node: Skep, broker: Broker, mode: str) -> None:
     node.start()
     node.wait_consuming("work")
     job_id = node.submit("hold", "body", queue="work")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from broker import Broker
+from embedded import WAYS
 from skep import Skep, outcomes
 from waiting import stays, wait_until
 
@@ -16,8 +17,8 @@ ECHO = 'echo "$SKEP_JOB_ID $SKEP_ATTEMPT" >> "$RUNS"; cat'
 HOLD = 'echo "$SKEP_JOB_ID $SKEP_ATTEMPT" >> "$RUNS"; while [ ! -e "$DIR/go" ]; do sleep 0.05; done; echo ended'
 
 
-def prepare(skep: Skep, queue_type: str = "quorum", **pool: object) -> Skep:
-    skep.consume("work", queue_type, **pool)
+def prepare(skep: Skep, mode: str = "quorum", **pool: object) -> Skep:
+    skep.consume("work", mode, **pool)
     skep.handler("echo", ECHO)
     skep.handler("hold", HOLD)
     return skep
@@ -85,9 +86,9 @@ def test_outcomes_wait_unacknowledged_until_there_is_room(skep: Skep, broker: Br
     assert len(skep.runs()) == 21
 
 
-def test_a_disk_that_is_really_full_loses_nothing(skep: Skep, broker: Broker, small_disk: Path) -> None:
+def test_a_disk_that_is_really_full_loses_nothing(skep: Skep, broker: Broker, small_disk: Path, mode: str) -> None:
     """min_free 0: nothing warns, and the commit itself fails."""
-    prepare(skep, "classic", workers=2)
+    prepare(skep, mode, workers=2)
     skep.handler("fat", 'echo "$SKEP_JOB_ID" >> "$RUNS"; head -c 900000 /dev/zero | tr "\\0" x', max_result="1M")
     skep.set("daemon", state_dir=small_disk)
     skep.set("store", min_free="0")
@@ -108,11 +109,11 @@ def test_a_disk_that_is_really_full_loses_nothing(skep: Skep, broker: Broker, sm
 # --- poison -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("through", ["foreign", "submit"])
+@pytest.mark.parametrize("mode, through", WAYS)
 def test_a_job_that_kills_its_worker_is_dead_after_three_losses(
-    skep: Skep, broker: Broker, queue_type: str, through: str
+    skep: Skep, broker: Broker, mode: str, through: str
 ) -> None:
-    prepare(skep, queue_type, workers=2, prefetch=4)
+    prepare(skep, mode, workers=2, prefetch=4)
     skep.handler("poison", 'echo "$SKEP_JOB_ID $SKEP_ATTEMPT" >> "$RUNS"; kill -9 $PPID; sleep 5')
     skep.start()
     skep.wait_consuming("work", 2)
@@ -133,8 +134,8 @@ def test_a_job_that_kills_its_worker_is_dead_after_three_losses(
     assert len(skep.runs("p")) == 3
 
 
-def test_the_body_of_a_poison_job_is_kept_for_a_retry(skep: Skep, broker: Broker) -> None:
-    prepare(skep, "quorum")
+def test_the_body_of_a_poison_job_is_kept_for_a_retry(skep: Skep, broker: Broker, mode: str) -> None:
+    prepare(skep, mode)
     skep.handler("poison", '[ -e "$DIR/cured" ] || { kill -9 $PPID; sleep 5; }\ncat')
     skep.set("store", max_losses=1)
     skep.start()
