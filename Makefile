@@ -219,7 +219,7 @@ build/completion/skepd: packaging/skepd.bash-completion
 # --- tests ----------------------------------------------------------------------------------------
 JOBS ?= $(shell nproc)
 
-.PHONY: check deps units units-asan check-source check-linkage check-scenario check-crash
+.PHONY: check deps build-deps units units-asan check-source check-linkage check-scenario check-crash
 check: deps ##    installs what is missing, builds, runs every test
 	@$(MAKE) --no-print-directory -j$(JOBS) all fault $(UNITS:%=build/unit/%) $(UNITS:%=build/asan/unit/%)
 	@$(MAKE) --no-print-directory check-source check-linkage units units-asan
@@ -228,6 +228,8 @@ check: deps ##    installs what is missing, builds, runs every test
 
 deps: ##    installs the packages of Debian that building and testing need
 	@tools/deps.sh
+build-deps: ##    those that building and the demo need
+	@tools/deps.sh --build
 
 .PHONY: bench-deps
 bench-deps: ##    and those that the benchmark compares with
@@ -254,10 +256,13 @@ check-crash: all fault ##    the crash suite: fault points, kill -9, double deli
 	@PYTHON=$(PYTHON) tests/run.sh crash
 
 # --- work -----------------------------------------------------------------------------------------
-.PHONY: demo bench-idle help
-demo: deps ##    installs what is missing, builds, runs real work on a private RabbitMQ and shows it
+.PHONY: demo demo-rabbitmq bench-idle help
+demo: build-deps ##    installs what is missing, builds, runs real work and shows it
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
 	@examples/demo/demo.sh
+demo-rabbitmq: deps ##    the same on a private RabbitMQ, submitted by AMQP clients too
+	@$(MAKE) --no-print-directory -j$(JOBS) programs
+	@examples/demo/demo.sh rabbitmq
 
 # The programs of the bench stand alone: nothing of lib/ is in them.
 BENCH_PROGRAMS := raw hear fill noop spawnloop

@@ -2,26 +2,30 @@
 # SPDX-License-Identifier: MIT
 # Installs the packages that building and testing need, on Debian 12 and its like. Says what it installs; does
 # nothing where nothing is missing. RabbitMQ is installed for the tests, which start nodes of their own: the
-# service that comes with it is neither started nor enabled. With --bench, also what `make bench` compares with; the
-# services of those packages are treated alike.
+# service that comes with it is neither started nor enabled. With --build only what building and the demo need; with
+# --bench, also what `make bench` compares with, and the services of those packages are treated alike.
 set -eu
 
-# What building needs, then what tests and the demo need.
+# What building needs, what the demo needs, and what tests need.
 packages="
 gcc make libc6-dev binutils pkg-config
 librabbitmq-dev libev-dev libsqlite3-dev libcjson-dev libinih-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev
-libcmocka-dev rabbitmq-server amqp-tools curl procps util-linux
-python3 python3-pika python3-pytest python3-pytest-xdist
+python3 curl procps util-linux
+"
+testing="
+libcmocka-dev rabbitmq-server amqp-tools
+python3-pika python3-pytest python3-pytest-xdist
 "
 # What comes to life by itself when it is installed, and the packages that bring it.
 services="rabbitmq-server.service epmd.service epmd.socket"
 lively="rabbitmq-server"
 
 case "${1-}" in
-"") ;;
+"") packages="$packages $testing" ;;
+--build) ;;
 --bench)
     # bench/peers: other job queues.
-    packages="$packages
+    packages="$packages $testing
 celery python3-sqlalchemy
 gearman-job-server
 beanstalkd
@@ -31,7 +35,7 @@ gnuplot-nox
     lively="$lively gearman-job-server beanstalkd"
     ;;
 *)
-    echo "usage: deps.sh [--bench]" >&2
+    echo "usage: deps.sh [--build | --bench]" >&2
     exit 2
     ;;
 esac

@@ -36,7 +36,8 @@ bool calls_store_is_up(const struct calls *c);
 /* A new job; `s` is borrowed until the answer. */
 struct call *calls_submit(struct calls *c, const struct submit *s, call_fn *fn, void *arg);
 
-/* RETRY, ABORT or WATCH for a job, PAUSE or RESUME for a queue (no id); the names are copied. A watch has no time limit. */
+/* RETRY, ABORT or WATCH for a job, PAUSE or RESUME for a queue (no id); the names are copied. A watch
+ * has no time limit. */
 struct call *calls_ask(struct calls *c, enum message_type type, struct slice queue, struct slice id,
     call_fn *fn, void *arg);
 

@@ -9,7 +9,34 @@
 #include "daemon/store/serve.h"
 #include "lib/base/clock.h"
 
+#define NO_ROOM_MS 20 /* a worker has not read what it was sent: look again */
 #define SHARE_MAX 16 /* jobs that one worker is dealt before the next is looked for */
+
+/* Workers that take jobs from that queue. */
+static uint32_t consumers(const struct store *s, const char *queue)
+{
+	uint32_t n = 0;
+
+	list_each(const struct member, m, &s->members, link)
+	{
+		for (size_t i = 0; m->want && m->pool && i < m->pool->queues.n; i++)
+			n += strcmp(m->pool->queues.v[i], queue) == 0;
+	}
+	return n;
+}
+
+void embedded_set_want(struct member *m, uint32_t runs)
+{
+	struct process *p = m->s->p;
+	bool other = (m->want > 0) != (runs > 0);
+
+	m->want = runs;
+	if (!other || !conf_is_embedded(p->conf))
+		return;
+	for (size_t i = 0; i < p->conf->nqueues && i < BOARD_QUEUES_MAX; i++)
+		p->slot->depths[i].consumers = consumers(m->s, p->conf->queues[i].section);
+	process_board_changed(p);
+}
 
 int embedded_want(struct member *m, struct frame *f)
 {
@@ -17,7 +44,7 @@ int embedded_want(struct member *m, struct frame *f)
 
 	if (msg_want_decode(f, &w) < 0 || w.runs > CLAIMS_PER_OWNER_MAX)
 		return -EPROTO;
-	m->want = w.runs;
+	embedded_set_want(m, w.runs);
 	return 0;
 }
 
@@ -30,10 +57,9 @@ static int send_deal(void *arg, const struct msg_deal *deal)
 	return rc < 0 ? rc : !peer_has_room(m->peer);
 }
 
-static bool can_be_dealt(const struct member *m)
+static bool wants(const struct member *m)
 {
-	return m->pool && m->phase == MEMBER_WELCOMED && m->peer && !m->starved &&
-	       m->claims.n < m->want && peer_has_room(m->peer);
+	return m->pool && m->phase == MEMBER_WELCOMED && m->peer && m->claims.n < m->want;
 }
 
 static struct member *next_worker(struct store *s, size_t *ret_others)
@@ -43,7 +69,7 @@ static struct member *next_worker(struct store *s, size_t *ret_others)
 	*ret_others = 0;
 	list_each(struct member, m, &s->members, link)
 	{
-		if (!can_be_dealt(m))
+		if (!wants(m) || m->starved || !peer_has_room(m->peer))
 			continue;
 		++*ret_others;
 		if (!next || m->claims.n < next->claims.n)
@@ -85,17 +111,24 @@ static uint32_t share_of(const struct store *s, const struct member *m, size_t w
 	return share < room ? (uint32_t)share : room;
 }
 
-/* What was passed over is looked at again: a job that has to wait for another that was lost, too,
- * and a queue from which a job could not be sent. */
-static void wake_later(struct store *s)
+/* What is still ready waits for something that makes no event of its own: for a lane that pauses, for
+ * a worker that reads, or for the time that one suspect may have before the next. */
+static void look_again(struct store *s)
 {
-	int64_t now = clock_mono_ms(), next = lanes_next_ms(&s->ledger.lanes, now);
-	int64_t wait = asks_wait_ms(&s->ledger, clock_wall_ms());
+	struct ledger *l = &s->ledger;
+	int64_t now = clock_mono_ms(), next = lanes_next_ms(&l->lanes, now);
+	int64_t wait = next == INT64_MAX ? INT64_MAX : next - now;
+	int64_t suspects = asks_wait_ms(l, clock_wall_ms());
 
-	if (wait > 0 && now + wait < next)
-		next = now + wait;
-	if (next != INT64_MAX)
-		loop_timer_set(&s->deal_timer, next - now);
+	if (suspects > 0 && suspects < wait)
+		wait = suspects;
+	list_each(struct member, m, &s->members, link)
+	{
+		if (wants(m) && !peer_has_room(m->peer) && wait > NO_ROOM_MS)
+			wait = NO_ROOM_MS;
+	}
+	if (wait != INT64_MAX)
+		loop_timer_set(&s->deal_timer, wait);
 }
 
 void embedded_deal(struct store *s)
@@ -109,11 +142,12 @@ void embedded_deal(struct store *s)
 	       (m = next_worker(s, &workers)))
 		m->starved = deal_to(m, share_of(s, m, workers)) == 0;
 	list_each(struct member, each, &s->members, link) each->starved = false;
-	if (!s->ledger.lanes.ready)
+	if (s->ledger.lanes.ready == 0)
 		return;
 	if (batch_is_full(&s->ledger.batch))
 		loop_again(s->p->loop);
-	wake_later(s);
+	else
+		look_again(s);
 }
 
 void embedded_show(struct store *s)

@@ -8,6 +8,9 @@
 /* WANT. */
 int embedded_want(struct member *m, struct frame *f);
 
+/* How many runs it may have open; also 0 when its connection ends. */
+void embedded_set_want(struct member *m, uint32_t runs);
+
 /* At the end of a turn: deals what is ready to who has room. */
 void embedded_deal(struct store *s);
 

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include "daemon/store/embedded.h"
 #include "daemon/store/record.h"
 #include "lib/base/clock.h"
 #include "lib/base/fault.h"
@@ -225,7 +226,7 @@ static void disconnected(struct member *m)
 {
 	m->peer = NULL;
 	m->phase = MEMBER_EXPECTED;
-	m->want = 0;
+	embedded_set_want(m, 0);
 	if (m->s->courier == m)
 		courier_gone(m->s);
 	watches_drop(&m->s->watches, m);

@@ -22,7 +22,8 @@ void peers_turn(struct store *s);
  * the disk is full. */
 void peers_gate(struct store *s);
 
-/* Has a worker whose outcome is in this batch no run left? Asked once per batch. */
+/* Has a worker whose outcome is in this batch no run left? Asked once per turn, before any is dealt
+ * more. */
 bool peers_hungry(struct store *s);
 
 /* Sends ASK to every worker. */

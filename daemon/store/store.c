@@ -2,9 +2,9 @@
 /*
  * The order of a turn is what makes the answers true. Frames are handled as they are read, and
  * their answers wait in the buffers of the peers; the hook here, which was registered before the
- * hub's, judges the dead, deals parcels (to the courier, or to workers), and commits everything in one transaction; then the hub's
- * hook writes the answers. Meanwhile the next batch gathers in the sockets, so it grows with the
- * load, and there is no timer in it.
+ * hub's, judges the dead, deals parcels (to the courier, or to workers), and commits everything in
+ * one transaction; then the hub's hook writes the answers. Meanwhile the next batch gathers in the
+ * sockets, so it grows with the load, and there is no timer in it.
  *
  *     sockets -> handlers -> [rows, answers in buffers] -> burials, deals -> COMMIT, fsync ->
  * answers are written
@@ -107,9 +107,9 @@ static void on_rested(struct loop_timer *t)
 	peers_gate(s);
 }
 
-static void committed(struct store *s, uint64_t rows)
+static void committed(struct store *s, uint64_t rows, bool hungry)
 {
-	int64_t rest_ms = pace_committed(&s->pace, rows, peers_hungry(s), clock_mono_us());
+	int64_t rest_ms = pace_committed(&s->pace, rows, hungry, clock_mono_us());
 
 	if (rest_ms && !s->resting) {
 		s->resting = true;
@@ -123,7 +123,7 @@ static void on_turn(struct loop_hook *hook)
 {
 	OBJ(struct store, s, hook->arg, STORE_MAGIC);
 	uint64_t before = s->ledger.batch.all_rows;
-	bool wrote;
+	bool wrote, hungry;
 
 	if (!s->running)
 		return;
@@ -133,6 +133,7 @@ static void on_turn(struct loop_hook *hook)
 		return;
 	}
 	workers_turn(s);
+	hungry = peers_hungry(s); /* before they are dealt what this turn answers with */
 	courier_deal(s);
 	embedded_deal(s);
 	due_turn(&s->due);
@@ -145,7 +146,7 @@ static void on_turn(struct loop_hook *hook)
 		peers_gate(s);
 	}
 	if (wrote)
-		committed(s, s->ledger.batch.all_rows - before);
+		committed(s, s->ledger.batch.all_rows - before, hungry);
 	show(s);
 }
 

@@ -22,12 +22,6 @@ static struct dealt *of(struct intake *in)
 	return d;
 }
 
-static void nothing(struct source *s UNUSED, struct source_tag tag UNUSED)
-{
-}
-
-static const struct source_ops source_ops = {.ack = nothing, .requeue = nothing};
-
 /* --- the intake ------------------------------------------------------------------------------- */
 
 static void want(struct dealt *d)
@@ -151,7 +145,7 @@ struct intake *dealt_new(struct loop *loop, const struct conf *conf, const struc
 
 		if (!queue)
 			BUG("pool %s has an unknown queue", pool->section);
-		d->queues[i] = (struct source){.ops = &source_ops, .queue = queue};
+		d->queues[i] = (struct source){.queue = queue};
 		d->intake.sources[d->intake.nsources++] = &d->queues[i];
 	}
 	loop_timer_init(&d->stopped, loop, on_stopped, d);

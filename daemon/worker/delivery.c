@@ -163,6 +163,7 @@ struct delivery *delivery_dealt(
 	d->attempt = m->attempt;
 	d->alone = m->alone;
 	d->verdict = VERDICT_RUN;
+	d->settled = true;
 	return d;
 }
 

@@ -12,9 +12,9 @@
  *        |----------+---------'---> TAKING -> OVER              the store's parcel now
  *        '----------'-------------> OVER                        dropped, handed back, forgotten
  *
- * One that must ask is CLEARED by the verdict, and a job of the embedded queue comes CLEARED; any other goes from WAITING straight to AHEAD, or to
- * RUNNING, which is where CLEARED may go as well. AHEAD goes back to where it came from when its
- * handler ends before it was its turn.
+ * One that must ask is CLEARED by the verdict, and a job of the embedded queue comes CLEARED; any
+ * other goes from WAITING straight to AHEAD, or to RUNNING, which is where CLEARED may go as well.
+ * AHEAD goes back to where it came from when its handler ends before it was its turn.
  */
 #ifndef SKEP_WORKER_DELIVERY_H
 #define SKEP_WORKER_DELIVERY_H
@@ -47,7 +47,7 @@ struct delivery {
 	enum delivery_state state;
 	struct source *source;
 	struct source_tag tag;
-	bool settled;  /* the source needs no word any more: acked, or it has it again by itself */
+	bool settled;  /* the source needs no word (any more): acked, dealt, or it has it again by itself */
 	const struct conf_handler *handler; /* of `type`; NULL: there is none */
 	bool nameless; /* the message had no id: job.id was made here, a redelivery gets another */
 	bool urgent;   /* a copy of the job that runs here: asks without waiting for its turn */

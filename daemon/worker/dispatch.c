@@ -379,30 +379,15 @@ void dispatch_link(struct dispatch *x, struct peer *store)
 		report_again(d);
 }
 
-/* Counts what is held; tells the store of each, if there is one to tell. */
-static uint32_t hold(const struct list *list, struct peer *store)
-{
-	uint32_t n = 0;
-
-	list_each(const struct delivery, d, list, link) {
-		if (!delivery_is_held(d))
-			continue;
-		n++;
-		if (store)
-			report_hold(store, d);
-	}
-	return n;
-}
-
 uint32_t dispatch_held(const struct dispatch *x)
 {
-	return hold(&x->shelf.active, NULL) + hold(&x->shelf.asked, NULL);
+	return report_held(NULL, &x->shelf.active) + report_held(NULL, &x->shelf.asked);
 }
 
 void dispatch_hold(const struct dispatch *x, struct peer *store)
 {
-	hold(&x->shelf.active, store);
-	hold(&x->shelf.asked, store);
+	report_held(store, &x->shelf.active);
+	report_held(store, &x->shelf.asked);
 }
 
 /* --- what the sources say --------------------------------------------------------------------- */

@@ -111,7 +111,7 @@ static int send_outcome(struct peer *store, const struct delivery *d)
 	return rc;
 }
 
-int report_hold(struct peer *store, const struct delivery *d)
+static int report_hold(struct peer *store, const struct delivery *d)
 {
 	int64_t started = d->end.started_wall_ms;
 
@@ -166,4 +166,18 @@ void report_again(struct delivery *d)
 	case DELIVERY_STATE_COUNT:
 		return;
 	}
+}
+
+uint32_t report_held(struct peer *store, const struct list *list)
+{
+	uint32_t n = 0;
+
+	list_each(const struct delivery, d, list, link) {
+		if (!delivery_is_held(d))
+			continue;
+		n++;
+		if (store)
+			report_hold(store, d);
+	}
+	return n;
 }

@@ -10,7 +10,9 @@
 #include "lib/ipc/peer.h"
 
 int report_claim(struct peer *store, const struct delivery *d, bool asks);
-int report_hold(struct peer *store, const struct delivery *d);
+
+/* Counts what is held; tells the store of each, if there is one to tell. */
+uint32_t report_held(struct peer *store, const struct list *list);
 
 /* Sends the next frame of those that d owes. */
 int report_owed(struct peer *store, struct delivery *d);

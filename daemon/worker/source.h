@@ -24,7 +24,7 @@ struct source_ops {
 };
 
 struct source {
-	const struct source_ops *ops;
+	const struct source_ops *ops;   /* NULL: all that it delivers is settled from the start */
 	const struct conf_queue *queue; /* borrowed for life */
 	bool paused; /* nothing of it is started */
 	bool ask; /* every delivery waits for the store's verdict */

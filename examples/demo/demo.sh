@@ -1,11 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Real work on a RabbitMQ of its own: a few hundred files are hashed by a shell script and counted by a Python
-# script, submitted by `skep submit` and by plain AMQP clients. Nothing is left behind, neither processes nor files.
+# Real work: a few hundred files are hashed by a shell script and counted by a Python script, submitted by `skep
+# submit` and by other programs: over HTTP to the node, or, with a RabbitMQ of its own, by plain AMQP clients. Nothing
+# is left behind, neither processes nor files.
 #
-#     make demo            runs it
+#     make demo            runs it, with the embedded queue
+#     make demo-rabbitmq   runs it on RabbitMQ
 #     make demo KEEP=1     leaves it running, to look around, until you press Enter
 set -euo pipefail
+mode=${1:-embedded}
 
 HASHED=300 FLAKY=24 COUNTED=200 BY_SHELL=8
 JOBS=$((HASHED + FLAKY + COUNTED + BY_SHELL + 1))
@@ -22,7 +25,7 @@ else
 	bold='' dim='' red='' plain=''
 fi
 
-unset AMQP_URL
+unset AMQP_URL SKEP_SOCKET
 skep() { "$root/build/bin/skep" -c "$work/skep.conf" "$@"; }
 title() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 say() { printf '  %s\n' "$*"; }
@@ -72,8 +75,11 @@ is_up() {
 start_skepd() {
 	local began
 	began=$(now)
-	printf '  skepd, with 4 workers on a quorum and a classic queue ... '
-	sed -e "s|@WORK@|$work|g" -e "s|@HERE@|$here|g" -e "s|@AMQP_URL@|$AMQP_URL|g" \
+	case $mode in
+	embedded) printf '  skepd, with 4 workers on two queues in its own database ... ' ;;
+	rabbitmq) printf '  skepd, with 4 workers on a quorum and a classic queue ... ' ;;
+	esac
+	sed -e "s|@WORK@|$work|g" -e "s|@HERE@|$here|g" -e "s|@URL@|${AMQP_URL:-embedded}|g" \
 		"$here/skep.conf.in" >"$work/skep.conf"
 	setsid setpriv --pdeathsig TERM "$root/build/bin/skepd" -c "$work/skep.conf" 2>"$work/skepd.log" &
 	skepd=$!
@@ -117,6 +123,23 @@ submit_all() {
 	submit_lines hash
 	row 1 "that cannot be done" "skep submit hash /no/such/file"
 	dead=$(skep submit hash /no/such/file)
+	"submit_by_others_$mode"
+}
+
+submit_by_others_embedded() {
+	export SKEP_SOCKET=$work/run/skep.sock
+	row $COUNTED "files to count" "examples/python/submit.py: HTTP, one connection"
+	take $COUNTED
+	xargs "$python" "$root/examples/python/submit.py" demo.count count <"$work/batch" >>"$work/ids"
+	row $BY_SHELL "files to hash" "examples/shell/submit.sh (curl)"
+	take $BY_SHELL
+	while read -r file; do
+		"$root/examples/shell/submit.sh" hash "$file" >>"$work/ids"
+	done <"$work/batch"
+	unset SKEP_SOCKET
+}
+
+submit_by_others_rabbitmq() {
 	row $COUNTED "files to count" "examples/python/enqueue.py (pika): one basic.publish each"
 	take $COUNTED
 	xargs "$python" "$root/examples/python/enqueue.py" demo.count count <"$work/batch" >>"$work/ids"
@@ -173,24 +196,36 @@ show_more() {
 	skep submit hash --wait "$root/README.md"
 	title "Look further"
 	if [ -z "${KEEP:-}" ]; then
-		say "make demo KEEP=1    the same, left running until you press Enter"
-		say "skep help           what else there is; README.md, examples/"
+		say "make demo KEEP=1      the same, left running until you press Enter"
+		[ "$mode" = rabbitmq ] ||
+			say "make demo-rabbitmq    the same on RabbitMQ: one line of the configuration is another"
+		say "skep help             what else there is; README.md, examples/"
 		return
 	fi
 	say "It runs on. In another terminal:"
 	say ""
-	say "export SKEP_SOCKET=$work/run/skep.sock AMQP_URL=$AMQP_URL PATH=$root/build/bin:\$PATH"
+	say "export SKEP_SOCKET=$work/run/skep.sock ${AMQP_URL:+AMQP_URL=$AMQP_URL }PATH=$root/build/bin:\$PATH"
 	for line in "list --state dead" "list --type flaky" "status $(head -n 1 "$work/ids")" "retry --dead" \
 		"submit count --wait /etc/services" queues pools help; do
 		say "skep $line"
 	done
 	say "curl --unix-socket \$SKEP_SOCKET http://skep/v1/queues"
-	say "$root/examples/shell/enqueue.sh demo.hash /etc/services"
+	case $mode in
+	embedded) say "$root/examples/shell/submit.sh hash /etc/services" ;;
+	rabbitmq) say "$root/examples/shell/enqueue.sh demo.hash /etc/services" ;;
+	esac
 	say "less $work/skepd.log $work/skep.conf"
 	printf '\n  Enter ends it. '
 	read -r || true
 }
 
+case $mode in
+embedded | rabbitmq) ;;
+*)
+	echo "usage: demo.sh [embedded | rabbitmq]" >&2
+	exit 2
+	;;
+esac
 trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
@@ -198,7 +233,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/skep-demo.XXXXXX")
 
 title "Starting"
 list_files
-start_broker
+[ "$mode" = embedded ] || start_broker
 start_skepd
 title "Submitting $JOBS jobs"
 began=$(now)

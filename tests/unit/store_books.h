@@ -60,7 +60,8 @@ static void books_tombs(void *arg, struct slice queue UNUSED, bool any)
 
 static void books_open(struct books *b)
 {
-	static const struct ledger_events events = {books_over, books_cancel, books_tombs};
+	static const struct ledger_events events = {
+	    .over = books_over, .cancel = books_cancel, .tombs = books_tombs};
 	struct err err = {0};
 
 	claims_owner_init(&b->worker);
@@ -78,6 +79,7 @@ static void books_reopen(struct books *b)
 static int books_setup(void **state)
 {
 	static const char text[] =
+	    "[broker]\nurl = amqp://127.0.0.1/\n"
 	    "[pool default]\nqueues = q\n"
 	    "[handler t]\ncommand = /bin/true\nretries = 2\nbackoff = fixed 10s\n"
 	    "[handler now]\ncommand = /bin/true\nretries = 2\nbackoff = none\n";

@@ -32,7 +32,7 @@ static void test_an_empty_file_has_defaults(void **state)
 	assert_int_equal(c->daemon.state_dir[0], '/');
 	assert_int_equal(c->daemon.runtime_dir[0], '/');
 	assert_int_equal(c->broker.url.n, 1);
-	assert_string_equal(c->broker.url.v[0], "amqp://guest:guest@127.0.0.1:5672/");
+	assert_string_equal(c->broker.url.v[0], "embedded");
 	assert_int_equal(c->broker.topology, TOPOLOGY_DECLARE);
 	assert_int_equal(c->store.min_free, 64 << 20);
 	assert_int_equal(c->npools, 0);

@@ -238,7 +238,7 @@ static void node_make(struct node *n)
 	install_programs(n);
 	conf = xasprintf(
 	    "[daemon]\nstate_dir = %s/state\nruntime_dir = %s/run\nstop_timeout = 15s\n"
-	    "log_level = debug\n[pool default]\nworkers = 2\n[handler x]\ncommand = true\n",
+	    "log_level = debug\n[broker]\nurl = amqp://127.0.0.1/\n[pool default]\nworkers = 2\n[handler x]\ncommand = true\n",
 	    n->dir, n->dir);
 	write_file(n, "skep.conf", conf);
 }
