@@ -473,7 +473,54 @@ static void test_broker_lost_while_asking(void **state)
 	expect_answered(b, "ack 2");
 }
 
-/* --- stopping --------------------------------------------------------------------------------- */
+/* --- pausing and stopping --------------------------------------------------------------------------------- */
+
+static void say_paused(struct bench *b, bool yes)
+{
+	peer_send_paused(b->far, &(struct msg_paused){.queue = slice_str("q"), .paused = yes});
+}
+
+static void test_pausing_hands_back_what_waits(void **state)
+{
+	struct bench *b = *state;
+	struct seen *s;
+
+	deliver(b, "a", "sleep 1000");
+	deliver(b, "b", "exit 0");
+	s = expect(b, MSG_CLAIM);
+	await_running(b);
+	say_paused(b, true);
+	expect_word(b, "requeue 2");
+	deliver(b, "c", "exit 0"); /* it was on its way */
+	expect_word(b, "requeue 3");
+	peer_send_cancel(b->far, &(struct msg_cancel){.run = s->run});
+	s = expect(b, MSG_OUTCOME); /* what ran went on */
+	assert_int_equal(s->outcome, OUTCOME_CANCELLED);
+	say_paused(b, false);
+	say_recorded(b, s);
+	expect_word(b, "ack 1");
+	deliver(b, "d", "exit 0");
+	assert_string_equal(expect(b, MSG_CLAIM)->job, "d");
+	expect(b, MSG_OUTCOME);
+}
+
+/* Cleared for nothing: its claim is closed, and then the broker has it again. */
+static void test_pausing_while_asking(void **state)
+{
+	struct bench *b = *state;
+	struct seen *s;
+
+	deliver_again(b, "a", "exit 0");
+	s = expect(b, MSG_CLAIM);
+	say_paused(b, true);
+	say_verdict(b, s, (struct msg_verdict){.verdict = VERDICT_RUN, .attempt = 2});
+	s = expect(b, MSG_OUTCOME);
+	assert_int_equal(s->outcome, OUTCOME_RELEASED);
+	assert_int_equal(b->slot.started, 0);
+	say_recorded(b, s);
+	expect_word(b, "requeue 1");
+	expect_nothing_held(b);
+}
 
 static void test_stop_lets_the_run_finish(void **state)
 {
@@ -590,6 +637,8 @@ int main(void)
 	    CASE(test_take_is_sent_again),
 	    CASE(test_broker_lost),
 	    CASE(test_broker_lost_while_asking),
+	    CASE(test_pausing_hands_back_what_waits),
+	    CASE(test_pausing_while_asking),
 	    CASE(test_stop_lets_the_run_finish),
 	    CASE(test_stop_releases),
 	    CASE(test_hurry_kills),
