@@ -546,6 +546,31 @@ static void test_what_it_has_received_goes_on_under_the_next_store(void **state)
 	rig_free(rig);
 }
 
+static void test_what_it_has_received_and_not_begun_dies_with_it_without_a_loss(void **state)
+{
+	struct rig *rig = embedded_rig();
+	struct party *worker = worker_new(rig, "one/1", "one"), *gateway = join(rig, ROLE_GATEWAY),
+		     *other;
+	struct dealt d;
+
+	(void)state;
+	want(worker, 1);
+	submitted(gateway, "q", "a");
+	d = deal(worker, "q", "a");
+	party_free(gateway);
+	gateway = meet_again(rig, worker, &d);
+	party_dies(worker);
+	other = worker_new(rig, "one/2", "one");
+	want(other, 1);
+	d = deal(other, "q", "a");
+	assert_false(d.alone);
+	assert_int_equal(job_number(rig, "losses", "a"), 0);
+	party_free(worker);
+	party_free(other);
+	party_free(gateway);
+	rig_free(rig);
+}
+
 /* The run was of the process that had the name before: that one has died with it. */
 static void lost_by_another(struct rig *rig, pid_t shown_pid, int64_t started_after_ms)
 {
@@ -624,6 +649,7 @@ int main(void)
 	    cmocka_unit_test(test_connecting_again_to_the_same_store),
 	    cmocka_unit_test(test_what_a_dead_store_dealt_and_nobody_received_is_no_loss),
 	    cmocka_unit_test(test_what_it_has_received_goes_on_under_the_next_store),
+	    cmocka_unit_test(test_what_it_has_received_and_not_begun_dies_with_it_without_a_loss),
 	    cmocka_unit_test(test_what_an_earlier_process_of_that_name_was_dealt_is_lost),
 	    cmocka_unit_test(test_what_another_pid_of_that_name_was_dealt_is_lost),
 	    cmocka_unit_test(test_a_dealt_job_is_cancelled),
