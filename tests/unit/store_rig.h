@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The store as a process of its own, with the test as its supervisor, workers, courier and gateway.
- * A peer is known by its pid, so the connections of each are made by a helper process that hands the
- * connected sockets over. Every wait is for a frame or the end of a connection.
+ * A peer is known by its pid, so the connections of each are made by a helper process that hands
+ * the connected sockets over. Every wait is for a frame or the end of a connection.
  */
 #ifndef SKEP_TESTS_STORE_RIG_H
 #define SKEP_TESTS_STORE_RIG_H

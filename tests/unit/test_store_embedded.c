@@ -1,13 +1,14 @@
 /* links: daemon/store/store.sql.c daemon/store/store.c daemon/store/pace.c daemon/store/peers.c daemon/store/workers.c daemon/store/courier.c daemon/store/gateway.c daemon/store/due.c daemon/store/embedded.c daemon/store/disk.c daemon/store/asks.c daemon/store/batch.c daemon/store/bodies.c daemon/store/claims.c daemon/store/deals.c daemon/store/jobs.c daemon/store/lanes.c daemon/store/ledger.c daemon/store/map.c daemon/store/parcels.c daemon/store/pauses.c daemon/store/record.c daemon/store/requests.c daemon/store/serve.c daemon/store/sweep.c daemon/store/takes.c daemon/store/tombs.c daemon/store/verdict.c daemon/store/waits.c daemon/store/watches.c */
 /* SPDX-License-Identifier: MIT */
-/* The store as a process whose jobs wait in its own database: who is dealt what, and what becomes of
- * it when a connection, a worker or the store goes. */
+/* The store as a process whose jobs wait in its own database: who is dealt what, and what becomes
+ * of it when a connection, a worker or the store goes. */
 #include "tests/unit/store_rig.h"
 
 #define WORKER_SLOT 2
 
 static const char config[] =
-    "[broker]\nurl = embedded\n[queue q]\n[queue r]\n[pool one]\nqueues = q\n[pool both]\nqueues = q, r\n"
+    "[broker]\nurl = embedded\n[queue q]\n[queue r]\n"
+    "[pool one]\nqueues = q\n[pool both]\nqueues = q, r\n"
     "[handler t]\ncommand = /bin/true\nbackoff = none\n";
 
 static struct rig *embedded_rig(void)

@@ -207,7 +207,7 @@ static void test_no_handler(void **state)
 	expect_all_over(b);
 }
 
-/* What is not recorded yet holds up nobody, nor does a copy of the job from elsewhere. */
+/* What is not recorded yet holds up nobody. */
 static void test_the_next_begins_while_the_last_is_recorded(void **state)
 {
 	struct bench *b = *state;
