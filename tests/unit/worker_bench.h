@@ -171,7 +171,8 @@ static inline int on_near_frame(struct peer *peer UNUSED, struct frame *f, void 
 	return dispatch_frame(the->dispatch, f);
 }
 
-static inline void on_near_closed(struct peer *peer UNUSED, const char *why UNUSED, void *arg UNUSED)
+static inline void on_near_closed(
+    struct peer *peer UNUSED, const char *why UNUSED, void *arg UNUSED)
 {
 	the->near = NULL;
 	dispatch_link(the->dispatch, NULL);
