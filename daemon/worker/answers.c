@@ -59,8 +59,8 @@ static int on_verdict(struct shelf *s, struct frame *f, bool stopping)
 	if (!d || d->state != DELIVERY_ASKING)
 		return 0;
 	act[m.verdict](s, d, &m);
-	/* Cleared for nothing: the source has it again, or nothing is started any more. */
-	if (m.verdict == VERDICT_RUN && (stopping || d->settled))
+	/* Cleared for nothing: the source has it again, or nothing (of it) is started any more. */
+	if (m.verdict == VERDICT_RUN && (stopping || d->settled || d->source->paused))
 		shelf_release(s, d);
 	return 0;
 }

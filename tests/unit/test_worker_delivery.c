@@ -280,6 +280,151 @@ static void test_urgent_goes_first(void **state UNUSED)
 	assert_true(shelf_is_empty(&s));
 }
 
+/* --- jobs of the embedded queue --------------------------------------------------------------- */
+
+static struct id run_id(uint8_t n)
+{
+	return (struct id){{0x52, n}};
+}
+
+/* As the store deals it; what it borrows from is overwritten at once. */
+static struct delivery *dealt_at(struct source *from, uint8_t run, int64_t now_ms)
+{
+	char body[] = "body";
+	struct job job = job_blank();
+	struct delivery *d;
+	struct buf envelope;
+	struct slice packed;
+
+	buf_init(&envelope, 4096);
+	job.id = slice_str("id-1");
+	job.reply_to = slice_str("answers");
+	job.retries = 5;
+	assert_int_equal(envelope_pack(&job, &envelope), 0);
+	packed = buf_slice(&envelope);
+	d = delivery_dealt(from,
+	    &(struct msg_deal){.run = run_id(run),
+		.queue = slice_str("q"),
+		.attempt = 4,
+		.alone = 1,
+		.parcel = 7,
+		.envelope = packed,
+		.body = slice_str(body)},
+	    now_ms, NULL);
+	memset(body, 'x', 4);
+	memset(buf_head(&envelope), 'x', packed.n);
+	buf_free(&envelope);
+	assert_non_null(d);
+	return d;
+}
+
+static void test_dealt(void **state UNUSED)
+{
+	struct source silent = {.queue = &queue}; /* nothing is settled with it */
+	struct delivery *d = dealt_at(&silent, 1, 5);
+	struct shelf s;
+
+	assert_true(id_eq(d->run, run_id(1)));
+	assert_true(slice_is(d->job.id, "id-1"));
+	assert_true(slice_is(d->job.queue, "q"));
+	assert_true(slice_is(d->job.reply_to, "answers"));
+	assert_true(slice_is(d->job.body, "body"));
+	assert_int_equal(d->job.retries, 5);
+	assert_int_equal(d->job.parcel, 7);
+	assert_true(slice_is(d->type, "fallback"));
+	assert_int_equal(d->attempt, 4);
+	assert_true(d->alone);
+	assert_false(d->nameless);
+	assert_false(d->begun);
+	assert_int_equal(d->verdict, VERDICT_RUN);
+	assert_int_equal(delivery_due_wall_ms(d), JOB_NOT_GIVEN);
+	shelf_init(&s);
+	shelf_add_cleared(&s, d);
+	assert_int_equal(d->state, DELIVERY_CLEARED);
+	assert_int_equal(s.n[DELIVERY_CLEARED], 1);
+	assert_int_equal(s.n[DELIVERY_WAITING], 0);
+	assert_int_equal(d->owes, 0);
+	assert_true(delivery_is_held(d));
+	assert_ptr_equal(shelf_find(&s, run_id(1)), d);
+	shelf_running(&s, d);
+	assert_true(d->begun);
+	shelf_record(&s, d);
+	shelf_acked(&s, d);
+	assert_true(shelf_is_empty(&s));
+	d = dealt_at(&silent, 2, 5);
+	shelf_add_cleared(&s, d);
+	shelf_release(&s, d);
+	assert_int_equal(d->end.outcome, OUTCOME_RELEASED);
+	assert_int_equal(d->owes, OWES_OUTCOME);
+	shelf_requeued(&s, d);
+	assert_true(shelf_is_empty(&s));
+}
+
+static void test_dealt_and_unreadable(void **state UNUSED)
+{
+	struct msg_deal m = {.envelope = slice_str("no envelope"), .body = slice_str("x")};
+	struct err err = {0};
+
+	assert_null(delivery_dealt(&source, &m, 5, &err));
+	assert_true(err.code < 0);
+}
+
+static void test_hands_back_one_source(void **state UNUSED)
+{
+	struct message m = message_of("a", "x");
+	struct source other = {.ops = &ops, .queue = &queue}, silent = {.queue = &queue};
+	struct delivery *waits = deliver(&m), *asks = deliver(&m), *cleared = deliver(&m),
+			*theirs = dealt_at(&silent, 1, 5), *runs = deliver(&m);
+	struct shelf s;
+
+	shelf_init(&s);
+	shelf_add(&s, waits);
+	shelf_add(&s, asks);
+	shelf_ask(&s, asks);
+	shelf_add(&s, cleared);
+	shelf_ask(&s, cleared);
+	shelf_cleared(&s, cleared);
+	shelf_add_cleared(&s, theirs);
+	shelf_add(&s, runs);
+	shelf_running(&s, runs);
+	assert_int_equal(shelf_hand_back(&s, &other), 0);
+	assert_int_equal(shelf_hand_back(&s, &source), 2);
+	assert_int_equal(requeued, 1);
+	assert_int_equal(cleared->state, DELIVERY_RECORDING);
+	assert_int_equal(cleared->end.outcome, OUTCOME_RELEASED);
+	assert_int_equal(asks->state, DELIVERY_ASKING);
+	assert_int_equal(runs->state, DELIVERY_RUNNING);
+	assert_int_equal(theirs->state, DELIVERY_CLEARED);
+	assert_int_equal(shelf_hand_back(&s, NULL), 1);
+	assert_int_equal(theirs->state, DELIVERY_RECORDING);
+	assert_int_equal(requeued, 1);
+	shelf_free(&s);
+}
+
+static void test_waits_since(void **state UNUSED)
+{
+	struct message m = message_of("a", "x");
+	struct delivery *first, *second;
+	struct shelf s;
+
+	shelf_init(&s);
+	assert_int_equal(shelf_waits_since_ms(&s), INT64_MAX);
+	first = dealt_at(&source, 1, 10);
+	shelf_add_cleared(&s, first);
+	assert_int_equal(shelf_waits_since_ms(&s), 10);
+	shelf_add(&s, deliver(&m)); /* at 5 by its clock, and behind it all the same */
+	assert_int_equal(shelf_waits_since_ms(&s), 10);
+	shelf_running(&s, first);
+	assert_int_equal(shelf_waits_since_ms(&s), 5);
+	second = dealt_at(&source, 2, 20);
+	shelf_add_cleared(&s, second);
+	assert_int_equal(shelf_waits_since_ms(&s), 5);
+	shelf_running(&s, second);
+	shelf_hand_back(&s, NULL);
+	assert_int_equal(shelf_waits_since_ms(&s), INT64_MAX);
+	shelf_free(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -293,6 +438,10 @@ int main(void)
 	    cmocka_unit_test_setup(test_taken_while_it_runs, setup),
 	    cmocka_unit_test_setup(test_bury_and_release, setup),
 	    cmocka_unit_test_setup(test_urgent_goes_first, setup),
+	    cmocka_unit_test_setup(test_dealt, setup),
+	    cmocka_unit_test_setup(test_dealt_and_unreadable, setup),
+	    cmocka_unit_test_setup(test_hands_back_one_source, setup),
+	    cmocka_unit_test_setup(test_waits_since, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
