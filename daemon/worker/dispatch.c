@@ -125,9 +125,11 @@ static void on_returned(void *arg, struct run *run)
 		return;
 	}
 	shelf_back(&x->shelf, d);
-	if (x->stopping && d->state == DELIVERY_CLEARED)
+	if (!x->stopping && !d->source->paused)
+		return;
+	if (d->state == DELIVERY_CLEARED)
 		shelf_release(&x->shelf, d);
-	else if (x->stopping)
+	else
 		shelf_requeued(&x->shelf, d);
 }
 
