@@ -26,6 +26,8 @@ LEAST_RATIO = 0.6
 POLL_SECONDS = 0.003
 OWN = ("worker", "store", "supervisor", "gateway", "courier")  # processes of skep's own
 SLOWER = {"1": 10, "10": 3}  # by prefetch: so many times fewer messages
+HELD = ("100", "250", "auto")  # the prefetches at which LEAST_RATIO is promised
+HELD_WORKERS = 2  # and the workers: one for each core of the machine it is promised for
 RAW_OF_AUTO = "250"  # the prefetch of the raw consumer that `prefetch = auto` is held against
 
 
@@ -63,6 +65,7 @@ def cases_of(options: dict[str, str], quick: bool) -> list[Case]:
     more += [(queue, "250", body, "random") for queue in queues]
     for what in more:
         found += [Case(*what), Case(*what, "c")]
+        found += [Case(*what, "c", 2)] if what[1] in HELD else []
     return found
 
 
@@ -214,10 +217,10 @@ def summary(case: Case, rounds: list[dict[str, Any]], raws: list[dict[str, Any]]
 
 
 def missed(rows: list[dict[str, Any]]) -> list[str]:
-    """What is promised: of one worker with a service in C, at a prefetch of 100 and more."""
+    """What is promised: of two workers with a service in C, at a prefetch of 100 and more."""
     found = []
     for row in rows:
-        if row["service"] != "c" or row["workers"] != 1 or row["prefetch"] not in ("100", "250", "auto"):
+        if row["service"] != "c" or row["workers"] != HELD_WORKERS or row["prefetch"] not in HELD:
             continue
         ratio, own = row["ratio"]["median"], row["own_cpu_us_per_job"]["median"]
         broker = row["cpu_us_per_job"]["broker"]["median"]
