@@ -57,7 +57,7 @@ def run_skep(ctx: Context, case: Case, jobs: int) -> dict[str, Any]:
     if case.job == "program":
         one = handlers.Case("/bin/true", case.workers, SKEP_QUEUE, SKEP_PREFETCH)
         return handlers.run_skep(ctx, one, jobs)
-    warm = throughput.Case(SKEP_QUEUE, SKEP_PREFETCH, BODY_BYTES, "python", case.workers)
+    warm = throughput.Case(SKEP_QUEUE, SKEP_PREFETCH, BODY_BYTES, "none", "python", case.workers)
     return throughput.run_skep(replace(ctx, messages=jobs), warm)
 
 
