@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Everything is read once, before the first line is written, so that what is shown together was true together, as far as
- * the board tells. What the board does not know (no store yet, no courier, a queue that was never looked at) has no
- * sample: an absent one is told apart from 0.
+ * Everything is read once, before the first line is written, so that what is shown together was true
+ * together, as far as the board tells. What the board does not know (no store yet, no courier, a queue
+ * that was never looked at) has no sample: an absent one is told apart from 0.
  */
 #include "daemon/gateway/metrics.h"
 

@@ -57,7 +57,8 @@ int64_t parcels_add(struct parcels *p, struct parcel_row *row, int64_t now_wall_
 bool parcels_get(struct parcels *p, int64_t id, struct parcel_row *ret);
 bool parcels_of_job(struct parcels *p, int64_t seq, struct parcel_row *ret);
 
-/* Since when a ready one could have gone out; JOB_NOT_GIVEN when that is forgotten: the broker did not take it at first. */
+/* Since when a ready one could have gone out; JOB_NOT_GIVEN when that is forgotten, since the broker
+ * did not take it at first. */
 int64_t parcels_ready_since(const struct parcel_row *row);
 
 /* Deletes one, with its body unless `keep_body`. */

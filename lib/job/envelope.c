@@ -286,9 +286,8 @@ static void find_ready(const struct reading *r)
 	struct job *job = r->job;
 	int64_t ready = job->parcel ? r->ready_wall_ms : r->stamped_wall_ms;
 
-	if (ready == 0 || job->redelivered || job->deliveries)
-		return;
-	job->ready_wall_ms = ready > job->at_wall_ms ? ready : job->at_wall_ms;
+	if (ready && !job->redelivered && !job->deliveries)
+		job->ready_wall_ms = ready > job->at_wall_ms ? ready : job->at_wall_ms;
 }
 
 int envelope_read(struct job *ret, const struct message *m, struct slice queue, int64_t now_wall_ms,
