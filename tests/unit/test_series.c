@@ -7,10 +7,13 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "lib/base/clock.h"
 #include "lib/board/series.h"
+#include "lib/board/shown.h"
 
 #define NOW 1700000000000
 
@@ -283,6 +286,59 @@ static void test_readers_never_see_a_torn_histogram(void **state)
 	board_close(b);
 }
 
+/* --- how anything is shown (shown.h) ----------------------------------------------------------- */
+
+#define LARGE 8192 /* numbers: a copy takes long enough to be overtaken */
+
+struct large {
+	_Atomic uint32_t shown;
+	uint32_t pad;
+	uint64_t copy[2][LARGE];
+};
+
+/* Now and then several publishes, one right behind the other: only what is read again is whole then. */
+static _Noreturn void show_for_ever(struct large *m)
+{
+	static uint64_t value[LARGE];
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (uint64_t n = 1;; n++) {
+		int64_t until = clock_mono_us() + 200;
+
+		for (size_t i = 0; i < LARGE; i++)
+			value[i] = n;
+		shown_put(&m->shown, m->copy, value, sizeof value);
+		while (n % 4 == 0 && clock_mono_us() < until)
+			continue;
+	}
+}
+
+static void test_what_is_overtaken_is_read_again(void **state)
+{
+	struct large *m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	static uint64_t value[LARGE];
+	uint64_t last = 0;
+	pid_t pid;
+
+	(void)state;
+	assert_ptr_not_equal(m, MAP_FAILED);
+	pid = fork();
+	if (pid == 0)
+		show_for_ever(m);
+	while (last < 8000) {
+		shown_get(&m->shown, m->copy, value, sizeof value);
+		for (size_t i = 1; i < LARGE; i++) {
+			if (value[i] != value[0])
+				fail_msg("torn at %zu of %llu", i, (unsigned long long)value[0]);
+		}
+		assert_true(value[0] >= last);
+		last = value[0];
+	}
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	munmap(m, sizeof *m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -295,6 +351,7 @@ int main(void)
 	    cmocka_unit_test(test_another_store_begins_anew),
 	    cmocka_unit_test(test_restarts_are_counted_by_role),
 	    cmocka_unit_test(test_readers_never_see_a_torn_histogram),
+	    cmocka_unit_test(test_what_is_overtaken_is_read_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
