@@ -308,6 +308,20 @@ def check_options(tree: Tree) -> Iterator[Complaint]:
                 yield path, number, f"there is no option {option[1]} in [{kind}]"
 
 
+def check_metrics(tree: Tree) -> Iterator[Complaint]:
+    document = "docs/METRICS.md"
+    lines = tree.files.get(document, "").split("\n")
+    suffixes = {"COUNTER": "_total", "INFO": "_info"}
+    for row in tree.rows("lib/board/metrics.def", "METRIC"):
+        name, kind, unit, labels, text = row[1].strip('"'), row[2], *(word.strip('"') for word in row[3:6])
+        shown = ", ".join(f"`{label}`" for label in labels.split())
+        line = f"| `{name}{suffixes.get(kind, '')}` | {kind.lower()} | {shown} | {text} |"
+        if line not in lines:
+            yield document, 1, f"lacks the row of metrics.def: {line}"
+        if unit and not name.endswith(f"_{unit}"):
+            yield "lib/board/metrics.def", 1, f"{name} does not end with its unit, {unit}"
+
+
 def check_lists(tree: Tree) -> Iterator[Complaint]:
     """Words that a user meets are in the document that explains them."""
     protocol, architecture = "docs/PROTOCOL.md", "docs/ARCHITECTURE.md"
@@ -334,6 +348,7 @@ CHECKS = (
     check_messages,
     check_faults,
     check_options,
+    check_metrics,
     check_lists,
 )
 
@@ -353,10 +368,12 @@ GOOD = {
     "lib/conf/options.def": C + '#ifndef POOL_OPTION\n#endif\nPOOL_OPTION(workers, INT, "1", 0, 9, "How many, at most.")\n',
     "lib/ipc/messages.def": C + 'MESSAGE(STOP, stop, SUPERVISOR, ANY, "leave, now")\n',
     "lib/job/states.def": C + 'JOB_STATE(DONE, "done", true)\n',
+    "lib/board/metrics.def": C + 'METRIC(RUN, "x_seconds", COUNTER, "seconds", "a b", "Time, of runs.")\n',
     "daemon/process.h": C + "#ifndef SKEP_DAEMON_PROCESS_H\n#define SKEP_DAEMON_PROCESS_H\n#endif\n",
     "daemon/store/x.c": C + '#include "daemon/process.h"\n#include "lib/base/banned.h"\n\nvoid x_do(void)\n{\n'
     '\tFAULT(store_x);\n}\n',
     "docs/PROTOCOL.md": "| STOP | supervisor | any | leave, now |\n\ndone\n",
+    "docs/METRICS.md": "| `x_seconds_total` | counter | `a`, `b` | Time, of runs. |\n",
     "docs/man/skep.conf.5.in": '.\\" SPDX-License-Identifier: MIT\n@pool@\n',
     "README.md": "```ini\n[pool default]\nworkers = 4\n```\n",
 }
@@ -387,6 +404,8 @@ BAD = (
     ("README.md", ("workers", "worker"), "there is no option worker in [pool]"),
     ("README.md", ("[pool", "[pond"), "there is no section [pond]"),
     ("docs/PROTOCOL.md", ("done\n", "\n"), "does not mention 'done'"),
+    ("docs/METRICS.md", ("Time", "Tim"), "lacks the row of metrics.def"),
+    ("lib/board/metrics.def", ("x_seconds", "x"), "does not end with its unit"),
 )
 
 

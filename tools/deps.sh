@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs the packages that building and testing need, on Debian 12 and its like. Says what it installs; does
-# nothing where nothing is missing. RabbitMQ is installed for the tests, which start nodes of their own: the
-# service that comes with it is neither started nor enabled. With --build only what building and the demo need; with
+# nothing where nothing is missing. RabbitMQ and Prometheus are installed for the tests, which start their own: the
+# services that come with them are neither started nor enabled. With --build only what building and the demo need; with
 # --bench, also what `make bench` compares with, and the services of those packages are treated alike.
 set -eu
 
@@ -15,10 +15,11 @@ python3 curl procps util-linux
 testing="
 libcmocka-dev rabbitmq-server amqp-tools
 python3-pika python3-pytest python3-pytest-xdist
+prometheus python3-prometheus-client
 "
 # What comes to life by itself when it is installed, and the packages that bring it.
-services="rabbitmq-server.service epmd.service epmd.socket"
-lively="rabbitmq-server"
+services="rabbitmq-server.service epmd.service epmd.socket prometheus.service"
+lively="rabbitmq-server prometheus"
 
 case "${1-}" in
 "") packages="$packages $testing" ;;

@@ -49,6 +49,7 @@ static void write_job(struct message *m, const struct msg_parcel *parcel, struct
     const struct courier *c)
 {
 	job->parcel = parcel->parcel;
+	job->ready_wall_ms = parcel->ready_wall_ms;
 	job->node = slice_str(c->node);
 	envelope_write(m, job);
 	add_header(m, "job-attempt",

@@ -10,9 +10,9 @@ static const char *const slot_states[] = {
     [BOARD_STOPPING] = "stopping",
 };
 
-static const char *slot_state(const struct board_slot *slot)
+const char *fleet_state_name(uint8_t state)
 {
-	return slot->state < ARRAY_SIZE(slot_states) ? slot_states[slot->state] : "unknown";
+	return state < ARRAY_SIZE(slot_states) ? slot_states[state] : "unknown";
 }
 
 /* The board is another process's memory: no count or text in it is trusted. */
@@ -223,7 +223,7 @@ static struct json *worker_json(const struct board_slot *slot)
 
 	json_add_str(j, "name", FIELD_TEXT(slot->name));
 	json_add_int(j, "pid", slot->pid);
-	json_add_strz(j, "state", slot_state(slot));
+	json_add_strz(j, "state", fleet_state_name(slot->state));
 	json_add_bool(j, "connected", slot->connected);
 	json_add_time(j, "started_at", slot->started_wall_ms);
 	json_add_int(j, "waiting", slot->buffered);

@@ -36,6 +36,9 @@ struct json *fleet_run_json(const struct fleet_run *run);
 struct json *fleet_queues(const struct process *p);
 struct json *fleet_pools(const struct process *p);
 
+/* A slot's state in a word; whatever stands on the board. */
+const char *fleet_state_name(uint8_t state);
+
 /* How the node stands with the broker: "connected", "blocked", "down", or "unknown" (no courier),
  * "embedded" (it needs none).
  */

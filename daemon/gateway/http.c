@@ -220,7 +220,7 @@ static void begin(struct http_request *r, const char *method)
 	rc = routes_find(method, &r->target, &r->route, allow);
 	if (rc == 404) {
 		http_error(
-		    r, 404, "no such path: see GET /v1/jobs, /v1/queues, /v1/pools, /healthz");
+		    r, 404, "no such path: see GET /v1/jobs, /v1/queues, /v1/pools, /healthz, /metrics");
 	} else if (rc == 405) {
 		http_add_header(r, MHD_HTTP_HEADER_ALLOW, allow);
 		http_error(r, 405, "not by %.20s: this path takes %s", method, allow);

@@ -11,6 +11,7 @@
 #include "daemon/gateway/gateway.h"
 #include "daemon/gateway/intake.h"
 #include "daemon/gateway/listing.h"
+#include "daemon/gateway/metrics.h"
 #include "daemon/gateway/views.h"
 #include "daemon/gateway/watches.h"
 #include "daemon/inherit.h"
@@ -61,6 +62,7 @@ static void (*const handlers[ROUTE_COUNT])(struct gateway *g, struct http_reques
     [ROUTE_resume] = views_resume,
     [ROUTE_pools] = show_pools,
     [ROUTE_health] = show_health,
+    [ROUTE_metrics] = metrics_show,
 };
 
 static void on_request(struct http_request *r, enum route_id route, void *arg)

@@ -2,6 +2,7 @@
 #include "daemon/store/asks.h"
 
 #include "daemon/store/record.h"
+#include "daemon/store/tally.h"
 
 static struct claim *open_claim(struct ledger *l, const struct msg_claim *m,
     struct claim_owner *owner, struct slice worker, int64_t now)
@@ -12,6 +13,7 @@ static struct claim *open_claim(struct ledger *l, const struct msg_claim *m,
 		claim = claims_open(
 		    &l->claims, owner, m->run, &(struct claim_names){m->queue, m->job, m->type});
 		claim->started_wall_ms = now;
+		claim->ready_wall_ms = m->ready_wall_ms;
 		claim->nameless = m->flags & CLAIM_NAMELESS;
 		claim->attempt = 1;
 		slice_copy(claim->worker, sizeof claim->worker, worker);
@@ -25,8 +27,10 @@ bool asks_note(struct ledger *l, const struct msg_claim *m, struct claim_owner *
 	struct claim *claim = open_claim(l, m, owner, worker, now);
 	struct job_row row;
 
-	if (!claim->begun)
+	if (!claim->begun) {
 		claim->started_wall_ms = now;
+		tally_begun(l, claim, now);
+	}
 	claim->begun = true;
 	return tombs_any(&l->tombs, m->queue) && jobs_find(&l->jobs, m->queue, m->job, &row) &&
 	       tombs_has(&l->tombs, row.seq, m->queue);

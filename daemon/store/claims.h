@@ -31,6 +31,7 @@ struct claim {
 	bool unheld;   /* not named yet in the hello that is being read */
 	uint32_t attempt;
 	int64_t started_wall_ms;
+	int64_t ready_wall_ms; /* since when its job could have run; 0 or less: not known */
 	struct slice queue, id, type; /* in `text` */
 	char worker[80];
 	uint8_t text[];

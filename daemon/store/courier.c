@@ -59,6 +59,7 @@ static int send_parcel(
 						      .attempt = (uint32_t)row->attempt,
 						      .priority = (uint8_t)row->priority,
 						      .state = slice_str(state),
+						      .ready_wall_ms = parcels_ready_since(row),
 						      .envelope = envelope,
 						      .body = body});
 

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "daemon/store/tally.h"
+
 #define RETRIES_MAX 1000
 #define RETRIES_DEFAULT                                                                            \
 	8 /* of a type that has no handler here (any more): as options.def has it                  \
@@ -47,6 +49,7 @@ int ledger_open(struct ledger *l, const char *path, const struct conf *conf,
 	*l = (struct ledger){.conf = conf, .events = events, .arg = arg};
 	lanes_init(&l->lanes);
 	claims_init(&l->claims);
+	tally_open(l, now_wall_ms);
 	if ((rc = db_open(path, DB_WRITER, &l->db, err)) < 0 ||
 	    (rc = batch_open(&l->batch, l->db, err)) < 0 ||
 	    (rc = jobs_open(&l->jobs, &l->batch, err)) < 0 ||
@@ -66,6 +69,8 @@ void ledger_close(struct ledger *l)
 	if (l->db)
 		batch_commit(&l->batch);
 	claims_free(&l->claims);
+	series_free(l->series);
+	l->series = NULL;
 	tombs_close(&l->tombs);
 	pauses_close(&l->pauses);
 	bodies_close(&l->bodies);

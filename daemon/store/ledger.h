@@ -13,6 +13,7 @@
 #include "daemon/store/parcels.h"
 #include "daemon/store/pauses.h"
 #include "daemon/store/tombs.h"
+#include "lib/board/series.h"
 #include "lib/conf/conf.h"
 
 /* What happens in the books and somebody outside must hear of. None of them may be NULL. */
@@ -38,6 +39,7 @@ struct ledger {
 	int64_t suspect_wall_ms; /* when the last suspect was started (asks.h) */
 	struct tombs tombs;
 	struct pauses pauses;
+	struct series *series; /* counts, for the board: tally.h */
 	struct db_stmt *claim_insert, *claim_delete;
 	const struct conf *conf;
 	const struct ledger_events *events;

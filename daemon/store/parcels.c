@@ -13,6 +13,7 @@ enum {
 	PARCEL_CLAMP,
 	PARCEL_READY_COUNTS,
 	PARCEL_DELAYED_COUNT,
+	PARCEL_HELD_COUNT,
 	PARCEL_HELD_AFTER,
 	STMT_COUNT
 };
@@ -29,6 +30,7 @@ static const char *const names_of[STMT_COUNT] = {
     [PARCEL_CLAMP] = "parcel_clamp",
     [PARCEL_READY_COUNTS] = "parcel_ready_counts",
     [PARCEL_DELAYED_COUNT] = "parcel_delayed_count",
+    [PARCEL_HELD_COUNT] = "parcel_held_count",
     [PARCEL_HELD_AFTER] = "parcel_held",
 };
 
@@ -57,6 +59,7 @@ int parcels_open(struct parcels *p, struct batch *batch, struct bodies *bodies, 
 	while (batch_row(batch, counts))
 		lanes_add(lanes, db_text(counts, 0), (uint64_t)db_int(counts, 1));
 	p->delayed = (uint64_t)batch_number(batch, p->stmts[PARCEL_DELAYED_COUNT], 0);
+	p->held = (uint64_t)batch_number(batch, p->stmts[PARCEL_HELD_COUNT], 0);
 	parcels_clamp(p, now_wall_ms);
 	return 0;
 }
@@ -67,6 +70,7 @@ static void enter_state(struct parcels *p, const struct parcel_row *row)
 {
 	if (row->state == PARCEL_READY)
 		lanes_add(p->lanes, row->destination, 1);
+	p->held += row->state == PARCEL_HELD;
 	if (!is_timed(row->state))
 		return;
 	p->delayed++;
@@ -78,6 +82,7 @@ static void leave_state(struct parcels *p, const struct parcel_row *row)
 {
 	if (row->state == PARCEL_READY)
 		lanes_remove(p->lanes, row->destination, row->id);
+	p->held -= row->state == PARCEL_HELD;
 	if (is_timed(row->state))
 		p->delayed--;
 }
@@ -118,7 +123,8 @@ static void read_row(struct db_stmt *s, struct parcel_row *ret)
 	ret->attempt = db_int(s, 7);
 	ret->tries = db_int(s, 8);
 	ret->body = db_int(s, 9);
-	ret->due_wall_ms = ret->delay_ms = 0;
+	ret->due_wall_ms = db_int(s, 10);
+	ret->delay_ms = 0;
 	ret->destination = slice_of(
 	    ret->text, destination.n < sizeof ret->text ? destination.n : sizeof ret->text);
 	memcpy(ret->text, destination.p, ret->destination.n);
@@ -142,6 +148,11 @@ bool parcels_get(struct parcels *p, int64_t id, struct parcel_row *ret)
 bool parcels_of_job(struct parcels *p, int64_t seq, struct parcel_row *ret)
 {
 	return get_one(p, p->stmts[PARCEL_OF_JOB], seq, ret);
+}
+
+int64_t parcels_ready_since(const struct parcel_row *row)
+{
+	return row->tries ? JOB_NOT_GIVEN : row->due_wall_ms;
 }
 
 void parcels_remove(struct parcels *p, const struct parcel_row *row, bool keep_body)
@@ -200,7 +211,7 @@ size_t parcels_promote(struct parcels *p, int64_t now_wall_ms, size_t most)
 			break;
 		read_row(s, &row);
 		db_reset(s);
-		parcels_set_state(p, &row, PARCEL_READY, now_wall_ms, 0);
+		parcels_set_state(p, &row, PARCEL_READY, row.due_wall_ms, 0);
 	}
 	seek_next_due(p);
 	return n;

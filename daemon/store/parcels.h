@@ -30,7 +30,8 @@ struct parcel_row {
 	enum job_state ended; /* of a reply */
 	enum parcel_state state;
 	int64_t priority, attempt, tries, body;
-	int64_t due_wall_ms, delay_ms; /* written only */
+	int64_t due_wall_ms; /* when it was to be ready: also of one that is ready, or is held */
+	int64_t delay_ms;    /* written only */
 	struct slice destination;      /* read into `text` */
 	uint8_t text[JOB_NAME_BYTES];
 };
@@ -41,6 +42,7 @@ struct parcels {
 	struct lanes *lanes;
 	struct db_stmt *stmts[16];
 	uint64_t delayed;    /* in state delayed or unroutable */
+	uint64_t held;
 	int64_t next_due_ms; /* wall clock, not later than the earliest of them; INT64_MAX: none */
 };
 
@@ -54,6 +56,10 @@ int64_t parcels_add(struct parcels *p, struct parcel_row *row, int64_t now_wall_
 
 bool parcels_get(struct parcels *p, int64_t id, struct parcel_row *ret);
 bool parcels_of_job(struct parcels *p, int64_t seq, struct parcel_row *ret);
+
+/* Since when a ready one could have gone out; JOB_NOT_GIVEN when that is forgotten, since the broker
+ * did not take it at first. */
+int64_t parcels_ready_since(const struct parcel_row *row);
 
 /* Deletes one, with its body unless `keep_body`. */
 void parcels_remove(struct parcels *p, const struct parcel_row *row, bool keep_body);

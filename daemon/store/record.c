@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <sys/random.h>
 
+#include "daemon/store/tally.h"
 #include "lib/base/fault.h"
 #include "lib/base/log.h"
 
@@ -22,6 +23,22 @@ struct ending {
 	int64_t body;
 	struct slice reply_to, correlation;
 };
+
+/* --- what others hear of --------------------------------------------------------------------- */
+
+static void over(struct ledger *l, const struct job_names *names, enum job_state state)
+{
+	tally_over(l, names, state);
+	l->events->over(l->arg, names, state);
+}
+
+/* The caller saves the row. */
+static void add_run(struct ledger *l, const struct job_names *names, struct job_row *row,
+    const struct run_row *run)
+{
+	jobs_add_run(&l->jobs, row, run);
+	tally_run(l, names, run);
+}
 
 /* --- the end of a job ----------------------------------------------------------------------- */
 
@@ -61,7 +78,7 @@ static void finish(struct ledger *l, const struct job_names *names, struct job_r
 	jobs_save(&l->jobs, row, &text);
 	tombs_remove(&l->tombs, row->seq, names->queue);
 	reply(l, names, e, now);
-	l->events->over(l->arg, names, e->state);
+	over(l, names, e->state);
 }
 
 void record_end(struct ledger *l, const struct job_names *names, struct job_row *row,
@@ -314,9 +331,9 @@ static bool record_first(
 		return false;
 	row.runs = 0;
 	run = run_of(m, worker, &row);
-	jobs_add_run(&l->jobs, &row, &run);
+	add_run(l, &names, &row, &run);
 	reply(l, &names, &e, now);
-	l->events->over(l->arg, &names, JOB_DONE);
+	over(l, &names, JOB_DONE);
 	return true;
 }
 
@@ -325,6 +342,7 @@ static void record_duplicate(
     struct ledger *l, struct job_row *row, const struct msg_outcome *m, struct slice worker)
 {
 	struct run_row run = run_of(m, worker, row);
+	struct job_names names = names_of(m);
 	char text[ERR_TEXT_BYTES];
 
 	if (m->outcome != OUTCOME_RELEASED)
@@ -336,7 +354,7 @@ static void record_duplicate(
 	run.outcome = OUTCOME_DUPLICATE;
 	run.attempt = row->attempt;
 	run.error = slice_str(text);
-	jobs_add_run(&l->jobs, row, &run);
+	add_run(l, &names, row, &run);
 	jobs_touch(&l->jobs, row);
 }
 
@@ -373,7 +391,7 @@ static void record_known(
 		run = run_of(m, worker, &row);
 		if (run.outcome == OUTCOME_RETRY && is_last(l, &row, m))
 			run.outcome = OUTCOME_DEAD;
-		jobs_add_run(&l->jobs, &row, &run);
+		add_run(l, &names, &row, &run);
 	}
 	apply[m->outcome](l, &row, m, now);
 }
@@ -468,7 +486,7 @@ static void gone(struct ledger *l, const struct claim *claim, const struct job_n
 		return;
 	run.attempt = row.attempt + 1;
 	if (claim->begun)
-		jobs_add_run(&l->jobs, &row, &run);
+		add_run(l, names, &row, &run);
 	if (job_state_over(row.state)) {
 		jobs_touch(&l->jobs, &row);
 		return;

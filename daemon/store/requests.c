@@ -4,6 +4,7 @@
 #include <stdarg.h>
 
 #include "daemon/store/record.h"
+#include "daemon/store/tally.h"
 #include "lib/base/fault.h"
 
 #define QUEUES_MAX 8 /* looked at (and named) where an id is known in several */
@@ -125,6 +126,7 @@ struct request_answer requests_submit(struct ledger *l, const struct msg_submit 
 	parcel.job = row.seq;
 	parcel.body = bodies_add(&l->bodies, m->job, m->type, m->envelope, m->body);
 	parcels_add(&l->parcels, &parcel, now);
+	tally_submitted(l, &names);
 	return answer(201, job_state_name(row.state));
 }
 

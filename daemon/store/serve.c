@@ -63,13 +63,15 @@ static bool look(struct serving *s, int64_t id, struct ware *w)
 	    .type = w->names.type,
 	    .parcel = (uint64_t)id,
 	    .expires_wall_ms = job.expires_wall_ms,
-	    .retries = job.retries};
+	    .retries = job.retries,
+	    .ready_wall_ms = parcels_ready_since(&w->parcel)};
 	return true;
 }
 
 /* It is claimed; a claim that cannot be sent is taken back. */
 static bool send(struct serving *s, struct ware *w, const struct verdict_reading *r)
 {
+	int64_t ready = w->parcel.due_wall_ms;
 	struct msg_deal deal = {.run = w->claim.run,
 	    .queue = w->names.queue,
 	    .attempt = r->attempt,
@@ -89,7 +91,7 @@ static bool send(struct serving *s, struct ware *w, const struct verdict_reading
 	log_error("job=" SLICE_FMT " cannot be handed to worker " SLICE_FMT " now: %s",
 	    SLICE_ARG(w->names.id), SLICE_ARG(s->to->name), strerror(-rc));
 	ledger_claim_close(s->l, claims_find(&s->l->claims, w->claim.run));
-	parcels_set_state(&s->l->parcels, &w->parcel, PARCEL_READY, s->now_wall_ms, 0);
+	parcels_set_state(&s->l->parcels, &w->parcel, PARCEL_READY, ready, 0);
 	lanes_pause(&s->l->lanes, w->parcel.destination, s->now_ms);
 	return false;
 }

@@ -63,6 +63,21 @@ static void show(struct store *s)
 	process_board_changed(s->p);
 }
 
+/* Once for a group commit, and in a turn in which runs have begun. */
+static void show_series(struct store *s, bool wrote, int64_t commit_us)
+{
+	struct ledger *l = &s->ledger;
+
+	if (wrote) {
+		struct series_store *seen = series_of_store(l->series);
+
+		series_observe(&seen->commit_us, &series_commit_bounds, (uint64_t)commit_us);
+		seen->rows = l->batch.all_rows;
+		seen->parcels_held = l->parcels.held;
+	}
+	series_publish(l->series, s->p->board);
+}
+
 static void look_at_disk(struct store *s)
 {
 	if (disk_look(&s->disk))
@@ -124,6 +139,7 @@ static void on_turn(struct loop_hook *hook)
 	OBJ(struct store, s, hook->arg, STORE_MAGIC);
 	uint64_t before = s->ledger.batch.all_rows;
 	bool wrote, hungry;
+	int64_t begun_us;
 
 	if (!s->running)
 		return;
@@ -137,7 +153,9 @@ static void on_turn(struct loop_hook *hook)
 	courier_deal(s);
 	embedded_deal(s);
 	due_turn(&s->due);
+	begun_us = clock_mono_us();
 	wrote = batch_commit(&s->ledger.batch);
+	show_series(s, wrote, clock_mono_us() - begun_us);
 	if (s->verdicts)
 		FAULT(store_verdict);
 	s->verdicts = false;
@@ -198,6 +216,8 @@ static int start(struct process *p, struct err *err)
 	disk_init(&s->disk, path, p->conf->store.min_free);
 	look_at_disk(s);
 	embedded_show(s);
+	series_of_store(s->ledger.series)->parcels_held = s->ledger.parcels.held;
+	series_publish(s->ledger.series, p->board);
 	s->running = true;
 	return 0;
 }

@@ -59,9 +59,9 @@ DELETE FROM body WHERE id = ?1;
 INSERT INTO parcel (job, kind, ended, state, destination, priority, attempt, due_wall_ms, delay_ms, body)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10);
 -- name: parcel_get
-SELECT id, job, kind, ended, state, destination, priority, attempt, tries, body FROM parcel WHERE id = ?1;
+SELECT id, job, kind, ended, state, destination, priority, attempt, tries, body, due_wall_ms FROM parcel WHERE id = ?1;
 -- name: parcel_of_job
-SELECT id, job, kind, ended, state, destination, priority, attempt, tries, body FROM parcel WHERE job = ?1 LIMIT 1;
+SELECT id, job, kind, ended, state, destination, priority, attempt, tries, body, due_wall_ms FROM parcel WHERE job = ?1 LIMIT 1;
 -- name: parcel_delete
 DELETE FROM parcel WHERE id = ?1;
 -- name: parcel_set
@@ -69,7 +69,7 @@ UPDATE parcel SET state = ?2, due_wall_ms = ?3, delay_ms = ?4, tries = ?5 WHERE 
 -- name: parcel_ready_of
 SELECT id FROM parcel WHERE state = 0 AND destination = ?1 ORDER BY priority DESC, id LIMIT ?2;
 -- name: parcel_due
-SELECT id, job, kind, ended, state, destination, priority, attempt, tries, body FROM parcel
+SELECT id, job, kind, ended, state, destination, priority, attempt, tries, body, due_wall_ms FROM parcel
 WHERE state IN (1, 3) AND due_wall_ms <= ?1 ORDER BY due_wall_ms LIMIT ?2;
 -- name: parcel_next_due
 SELECT min(due_wall_ms) FROM parcel WHERE state IN (1, 3);
@@ -79,6 +79,8 @@ UPDATE parcel SET due_wall_ms = ?1 + delay_ms WHERE state IN (1, 3) AND delay_ms
 SELECT destination, count(*) FROM parcel WHERE state = 0 GROUP BY destination;
 -- name: parcel_delayed_count
 SELECT count(*) FROM parcel WHERE state IN (1, 3);
+-- name: parcel_held_count
+SELECT count(*) FROM parcel WHERE state = 2;
 -- name: parcel_held
 SELECT id, job FROM parcel WHERE state = 2 AND id > ?1 ORDER BY id LIMIT 1;
 

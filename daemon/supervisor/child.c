@@ -6,6 +6,7 @@
 #include "daemon/supervisor/supervisor.h"
 #include "lib/base/clock.h"
 #include "lib/base/fault.h"
+#include "lib/board/series.h"
 
 #define CHILD_LINGER_MS 2000 /* between the end of its control socket and its own */
 
@@ -46,6 +47,7 @@ static void log_wait(const struct child *c, const char *what)
 static void child_wait(struct child *c)
 {
 	c->s->restarts++;
+	series_restarted(c->s->board, c->role);
 	loop_timer_set(&c->timer, c->wait_ms);
 }
 

@@ -26,7 +26,8 @@ int report_claim(struct peer *store, const struct delivery *d, bool asks)
 		.deliveries = d->job.deliveries,
 		.parcel = d->job.parcel,
 		.expires_wall_ms = d->job.expires_wall_ms,
-		.retries = d->job.retries});
+		.retries = d->job.retries,
+		.ready_wall_ms = d->job.ready_wall_ms});
 }
 
 /* Bodies and envelopes are given as present even when they are empty: an absent blob says "as

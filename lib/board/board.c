@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The memory: a header, then per slot an index and two copies. The owner writes into a private draft and
- * board_publish() copies it into the copy that is not shown, then shows it (release). A reader takes the index
- * (acquire), copies, and takes the index again: when it moved, the copy may be torn, and it reads once more. A
- * reader that is overtaken again and again gives up after a few tries with the last copy, which is only for seeing.
+ * The memory: a header, then per slot an index and two copies (shown.h), then the series. The owner of a slot writes
+ * into a private draft, which board_publish() shows.
  */
 #include "lib/board/board.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "lib/base/clock.h"
+#include "lib/board/series.h"
+#include "lib/board/shown.h"
+
 #define BOARD_MAGIC 0x736b6264u
-#define BOARD_READ_TRIES 8
 
 struct cell {
 	_Atomic uint32_t shown; /* counts publishes; its lowest bit picks the copy */
@@ -39,7 +39,7 @@ struct board {
 
 static size_t board_bytes(size_t slots)
 {
-	return sizeof(struct memory) + slots * sizeof(struct cell);
+	return sizeof(struct memory) + slots * sizeof(struct cell) + series_bytes();
 }
 
 static struct board *board_map(int fd, size_t slots, bool writable, struct err *err)
@@ -75,6 +75,7 @@ struct board *board_create(size_t slots, struct err *err)
 	b->m->magic = BOARD_MAGIC;
 	b->m->layout = BOARD_LAYOUT;
 	b->m->slots = slots;
+	series_made(b, clock_wall_ms());
 	b->fd = take_fd(&fd);
 	return b;
 }
@@ -133,12 +134,7 @@ static struct cell *cell_of(const struct board *b, size_t i)
 
 static void show(struct cell *cell, const struct board_slot *slot)
 {
-	uint32_t shown = atomic_load_explicit(&cell->shown, memory_order_relaxed) + 1;
-
-	/* The flip before this one comes first: a reader of the copy that is overwritten now must see it. */
-	atomic_thread_fence(memory_order_release);
-	memcpy(&cell->copy[shown & 1], slot, sizeof *slot);
-	atomic_store_explicit(&cell->shown, shown, memory_order_release);
+	shown_put(&cell->shown, cell->copy, slot, sizeof *slot);
 }
 
 void board_assign(struct board *b, size_t i, const struct board_slot *identity)
@@ -178,15 +174,12 @@ void board_publish(struct board *b, size_t i)
 bool board_read(const struct board *b, size_t i, struct board_slot *ret)
 {
 	struct cell *cell = cell_of(b, i);
-	uint32_t before, after;
-	int tries = 0;
 
-	do {
-		before = atomic_load_explicit(&cell->shown, memory_order_acquire);
-		memcpy(ret, &cell->copy[before & 1], sizeof *ret);
-		atomic_thread_fence(memory_order_acquire);
-		after = atomic_load_explicit(&cell->shown, memory_order_relaxed);
-		/* Once the index has moved, the owner may be filling the copy that was read. */
-	} while (after != before && ++tries < BOARD_READ_TRIES);
+	shown_get(&cell->shown, cell->copy, ret, sizeof *ret);
 	return ret->state != BOARD_FREE;
+}
+
+void *board_series(const struct board *b)
+{
+	return (char *)b->m + board_bytes(b->slots) - series_bytes();
 }

@@ -14,7 +14,7 @@
 #include "lib/base/err.h"
 #include "lib/base/id.h"
 
-#define BOARD_LAYOUT 3 /* changes with anything below */
+#define BOARD_LAYOUT 4 /* changes with anything below, and in series.h */
 #define BOARD_RUNS_MAX 4
 #define BOARD_QUEUES_MAX 64 /* queues of the configuration whose depth is shown */
 
@@ -86,5 +86,7 @@ void board_publish(struct board *b, size_t i);
 
 /* A reader: copies slot i as it was last published. False if the slot is free. */
 bool board_read(const struct board *b, size_t i, struct board_slot *ret);
+
+void *board_series(const struct board *b); /* the memory behind the slots: series.h */
 
 #endif

@@ -29,7 +29,8 @@ struct job job_blank(void)
 	    .retries = JOB_NOT_GIVEN,
 	    .timeout_ms = JOB_NOT_GIVEN,
 	    .at_wall_ms = JOB_NOT_GIVEN,
-	    .expires_wall_ms = JOB_NOT_GIVEN};
+	    .expires_wall_ms = JOB_NOT_GIVEN,
+	    .ready_wall_ms = JOB_NOT_GIVEN};
 }
 
 /* --- headers in ---------------------------------------------------------------------------------
@@ -105,6 +106,7 @@ static bool header_time(const struct header *h, int64_t *ret_wall_ms)
 struct reading {
 	struct job *job;
 	int64_t now_wall_ms;
+	int64_t ready_wall_ms, stamped_wall_ms; /* 0: not given */
 };
 
 typedef bool header_fn(struct reading *r, const struct header *h);
@@ -208,6 +210,20 @@ static bool read_deliveries(struct reading *r, const struct header *h)
 	return true;
 }
 
+static bool read_ready(struct reading *r, const struct header *h)
+{
+	if (h->kind == HEADER_INT && h->integer > 0)
+		r->ready_wall_ms = h->integer;
+	return true;
+}
+
+static bool read_stamped(struct reading *r, const struct header *h)
+{
+	if (h->kind == HEADER_INT && h->integer > 0)
+		r->stamped_wall_ms = h->integer;
+	return true;
+}
+
 static const struct {
 	const char *name, *wants;
 	header_fn *read;
@@ -222,6 +238,8 @@ static const struct {
     {"traceparent", "text", read_traceparent},
     {"skep-parcel", "a number", read_parcel},
     {"skep-node", "text", read_node},
+    {"skep-ready", "a number", read_ready},
+    {"timestamp_in_ms", "a number", read_stamped},
     {"x-delivery-count", "a number", read_deliveries},
 };
 
@@ -261,10 +279,21 @@ static int check_texts(const struct job *job, struct err *err)
 	return 0;
 }
 
+/* Of what comes out of a parcel the store knew; of others the broker may have said when they came. What is delivered
+ * again has run, or has waited in a worker: neither tells since when it waits now. */
+static void find_ready(const struct reading *r)
+{
+	struct job *job = r->job;
+	int64_t ready = job->parcel ? r->ready_wall_ms : r->stamped_wall_ms;
+
+	if (ready && !job->redelivered && !job->deliveries)
+		job->ready_wall_ms = ready > job->at_wall_ms ? ready : job->at_wall_ms;
+}
+
 int envelope_read(struct job *ret, const struct message *m, struct slice queue, int64_t now_wall_ms,
     struct err *err)
 {
-	struct reading r = {ret, now_wall_ms};
+	struct reading r = {.job = ret, .now_wall_ms = now_wall_ms};
 	int rc;
 
 	*ret = job_blank();
@@ -288,6 +317,7 @@ int envelope_read(struct job *ret, const struct message *m, struct slice queue, 
 		rc = read_header(&r, &m->headers[i], err);
 	if (ret->parcel)
 		ret->at_wall_ms = JOB_NOT_GIVEN;
+	find_ready(&r);
 	return rc;
 }
 
@@ -351,6 +381,8 @@ void envelope_write(struct message *ret, const struct job *job)
 	add_text(ret, "traceparent", job->traceparent);
 	if (job->parcel)
 		add_int(ret, "skep-parcel", (int64_t)job->parcel);
+	if (job->parcel && job->ready_wall_ms > 0)
+		add_int(ret, "skep-ready", job->ready_wall_ms);
 	add_text(ret, "skep-node", job->node);
 }
 

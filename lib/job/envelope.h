@@ -33,7 +33,7 @@ void envelope_write(struct message *ret, const struct job *job);
  * x-delivery-count, x-acquired-count, CC, BCC, traceparent. */
 bool envelope_header_is_ours(struct slice name);
 
-/* Packs everything but queue, body and where-from (redelivered, deliveries, parcel, node). */
+/* Packs everything but queue, body and where-from (redelivered, deliveries, parcel, node, ready). */
 int envelope_pack(const struct job *job, struct buf *out);
 
 /* Unpacks; `ret` borrows from `packed`; queue and body are left empty. -EPROTO if it is not one. */

@@ -35,6 +35,7 @@ struct job {
 	/* where this copy comes from */
 	uint64_t parcel;     /* `skep-parcel`: id of the parcel it was published from; 0: foreign */
 	struct slice node;   /* `skep-node`: whose parcel */
+	int64_t ready_wall_ms; /* since when it could have run, of a first delivery that says so; JOB_NOT_GIVEN */
 	bool redelivered;
 	uint32_t deliveries; /* x-delivery-count of quorum queues; 0 when absent */
 

@@ -80,7 +80,8 @@ static int books_setup(void **state)
 {
 	static const char text[] =
 	    "[broker]\nurl = amqp://127.0.0.1/\n"
-	    "[pool default]\nqueues = q\n"
+	    "[pool default]\nqueues = q with\n"
+	    "[queue with]\nhandler = now\n"
 	    "[handler t]\ncommand = /bin/true\nretries = 2\nbackoff = fixed 10s\n"
 	    "[handler now]\ncommand = /bin/true\nretries = 2\nbackoff = none\n";
 	struct books *b = xcalloc(1, sizeof *b);

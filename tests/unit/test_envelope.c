@@ -198,6 +198,45 @@ static void test_foreign_headers_do_no_harm(void **state)
 	}
 }
 
+/* Since when a job is ready is known of a first delivery, from the parcel that it came from or else from the broker. */
+static void test_since_when_a_job_is_ready(void **state)
+{
+	const struct header parcel = integer("skep-parcel", 5), ready = integer("skep-ready", NOW - 10),
+			    stamped = integer("timestamp_in_ms", NOW - 20),
+			    none = integer("other", 1);
+	const struct {
+		struct header headers[3];
+		bool redelivered;
+		int64_t is;
+	} cases[] = {
+	    {{none, none, none}, false, JOB_NOT_GIVEN},
+	    {{parcel, ready, stamped}, false, NOW - 10},
+	    {{stamped, ready, parcel}, false, NOW - 10},
+	    {{parcel, stamped, none}, false, JOB_NOT_GIVEN}, /* of the publish that made the parcel */
+	    {{parcel, ready, none}, true, JOB_NOT_GIVEN},
+	    {{stamped, ready, none}, false, NOW - 20}, /* skep-ready is ours alone */
+	    {{stamped, none, none}, true, JOB_NOT_GIVEN},
+	    {{stamped, integer("x-delivery-count", 1), none}, false, JOB_NOT_GIVEN},
+	    {{stamped, integer("job-at", NOW / 1000 - 3600), none}, false, NOW - 20},
+	    {{stamped, integer("job-delay", 1), none}, false, NOW + 1000},
+	    {{text("timestamp_in_ms", "17"), none, none}, false, JOB_NOT_GIVEN},
+	    {{integer("timestamp_in_ms", -1), none, none}, false, JOB_NOT_GIVEN},
+	    {{parcel, integer("skep-ready", 0), none}, false, JOB_NOT_GIVEN},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct message m = {.timestamp_s = 1, .priority = -1, .nheaders = 3,
+		    .redelivered = cases[i].redelivered};
+		struct job job;
+
+		memcpy(m.headers, cases[i].headers, sizeof cases[i].headers);
+		assert_int_equal(envelope_read(&job, &m, S("q"), NOW, NULL), 0);
+		if (job.ready_wall_ms != cases[i].is)
+			fail_msg("case %zu: %lld", i, (long long)job.ready_wall_ms);
+	}
+}
+
 static void test_a_copy_from_a_parcel_has_served_its_delay(void **state)
 {
 	struct message m = {.timestamp_s = -1, .priority = 9, .nheaders = 4, .redelivered = true};
@@ -364,8 +403,10 @@ static void test_what_is_written_reads_the_same(void **state)
 	same_envelope(&job, &back);
 	job.parcel = UINT64_C(1) << 40;
 	job.node = S("n1");
+	job.ready_wall_ms = NOW - 7;
 	envelope_write(&m, &job);
 	assert_int_equal(envelope_read(&back, &m, job.queue, NOW, NULL), 0);
+	assert_int_equal(back.ready_wall_ms, NOW - 7);
 	assert_true(back.parcel == job.parcel && slice_is(back.node, "n1"));
 	job.at_wall_ms = JOB_NOT_GIVEN;
 	same_envelope(&job, &back);
@@ -398,6 +439,7 @@ int main(void)
 	    cmocka_unit_test(test_out_of_range_is_an_error),
 	    cmocka_unit_test(test_foreign_headers_do_no_harm),
 	    cmocka_unit_test(test_a_copy_from_a_parcel_has_served_its_delay),
+	    cmocka_unit_test(test_since_when_a_job_is_ready),
 	    cmocka_unit_test(test_a_nul_in_a_property_is_an_error),
 	    cmocka_unit_test(test_packing_and_back),
 	    cmocka_unit_test(test_a_pack_that_does_not_fit_leaves_nothing),

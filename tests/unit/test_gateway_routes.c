@@ -64,6 +64,7 @@ static const struct {
     {"GET", "/v1/queues", 0, ROUTE_queues, NULL, NULL},
     {"GET", "/v1/pools", 0, ROUTE_pools, NULL, NULL},
     {"GET", "/healthz", 0, ROUTE_health, NULL, NULL},
+    {"GET", "/metrics", 0, ROUTE_metrics, NULL, NULL},
     {"HEAD", "/v1/jobs", 405, 0, "POST, GET", NULL},
     {"OPTIONS", "/healthz", 405, 0, "GET", NULL},
     {"GET", "/v1/jobs/7/cancel", 405, 0, "POST", NULL},
