@@ -32,7 +32,7 @@ LDFLAGS_fault := $(LDHARDEN)
 LDFLAGS_asan := -fsanitize=address,undefined
 
 # The libraries, in link order: each may use only those to its right (and include/ and lib/base).
-LIBS := amqp db board conf job ipc base
+LIBS := amqp db board scale conf job ipc base
 ROLES := worker store courier gateway
 
 # What each executable links beside lib/: this list is what keeps AMQP out of the supervisor.

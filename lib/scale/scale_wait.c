@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The rule target_wait. Of each queue two things are learned: how many jobs arrive a second, and how long a run
+ * takes. Then
+ *
+ *   need = load x (1 + HEADROOM) + sqrt(load) x min(1, run time / target) + work that waits / time to drain it
+ *
+ * load = arrivals x run time is Little's law; the square root is the margin that random arrivals need when a job is
+ * not short beside the target (square-root staffing, Halfin and Whitt 1981); the last term empties the queue within
+ * the target, less the time that a new worker takes to start. Consumers of others do their part of it.
+ *
+ * Arrivals are seen only between two fresh depths: what is ready more than before, and what was delivered meanwhile.
+ * That is a lower bound where others take from the queue; they are counted as taking what one of our workers takes.
+ */
+#include "lib/scale/scale_wait.h"
+
+#include <math.h>
+
+#define RATE_S 8.0      /* arrivals are smoothed over so long... */
+#define SERVICE_S 60.0  /* ...and run times over so long */
+#define HEADROOM 0.1
+#define DRAIN_LEAST 0.25 /* of the target that is left for draining, however slow workers start */
+#define RARE 0.5        /* jobs that are expected within the hold: for fewer no worker is kept */
+#define PROBE_LEAST 2    /* workers that are tried while nobody knows how long a job takes */
+
+static uint64_t grown(uint64_t now, uint64_t then)
+{
+	return now > then ? now - then : 0;
+}
+
+static double smooth(double old, double sample, double span_s, double over_s)
+{
+	return old + (sample - old) * (1 - exp(-span_s / over_s));
+}
+
+static unsigned workers_of(const struct scale_facts *f)
+{
+	return f->idle + f->busy + f->draining;
+}
+
+static void learn_runs(struct scale_seen *s, const struct scale_queue *q, double span_s)
+{
+	double keep = exp(-span_s / SERVICE_S);
+	uint64_t ended = grown(q->finished, s->finished), busy_ms = grown(q->run_ms, s->busy_ms);
+
+	if (ended == 0)
+		return; /* what is known stays known */
+	s->busy_s = s->busy_s * keep + (double)busy_ms / 1000;
+	s->ended = s->ended * keep + (double)ended;
+}
+
+static void learn_arrivals(struct scale_seen *s, const struct scale_queue *q, unsigned workers)
+{
+	double span_s = (double)(q->ready_at - s->ready_at) / 1000, came, rate;
+
+	if (q->ready_at < 0 || span_s <= 0)
+		return;
+	came = (double)q->ready - (double)s->ready + s->flow;
+	if (workers && q->foreign)
+		came += s->flow * q->foreign / workers;
+	rate = came > 0 ? came / span_s : 0;
+	s->rate = smooth(s->rate, rate, span_s, RATE_S);
+	s->ready = q->ready;
+	s->ready_at = q->ready_at;
+	s->flow = 0;
+}
+
+static void learn_queue(
+    struct scale_seen *s, const struct scale_queue *q, int64_t now, unsigned workers)
+{
+	double span_s = (double)(now - s->at) / 1000;
+
+	if (!s->known || span_s < 0) {
+		*s = (struct scale_seen){.known = true, .ready_at = q->ready_at, .ready = q->ready};
+	} else {
+		double given = (double)grown(q->delivered, s->delivered);
+
+		s->flow += given - (double)grown(q->returned, s->returned);
+		learn_runs(s, q, span_s);
+		if (q->paused)
+			s->rate = s->flow = 0;
+		else if (s->ready_at < 0)
+			s->ready = q->ready, s->ready_at = q->ready_at, s->flow = 0;
+		else
+			learn_arrivals(s, q, workers);
+	}
+	s->at = now;
+	s->delivered = q->delivered;
+	s->returned = q->returned;
+	s->finished = q->finished;
+	s->busy_ms = q->run_ms;
+}
+
+void scale_learn(const struct scale_facts *f, struct scale_memory *m)
+{
+	if (m->epoch != f->epoch || f->now < m->now)
+		memset(m->queues, 0, sizeof m->queues);
+	m->epoch = f->epoch;
+	for (size_t i = 0; i < f->nqueues && i < SCALE_QUEUES_MAX; i++)
+		learn_queue(&m->queues[i], &f->queues[i], f->now, workers_of(f));
+}
+
+/* Mean run time in seconds; < 0: not known. Runs that go on for longer than others took raise it. */
+static double service_s(const struct scale_seen *s, const struct scale_queue *q)
+{
+	double age_s = (double)q->run_age_ms / 1000, with;
+
+	if (s->ended <= 0)
+		return q->running && age_s >= 1 ? age_s / q->running : -1;
+	with = (s->busy_s + age_s) / (s->ended + q->running);
+	return fmax(s->busy_s / s->ended, with);
+}
+
+struct scale_sum scale_sum(
+    const struct scale_policy *p, const struct scale_facts *f, const struct scale_memory *m)
+{
+	struct scale_sum sum = {.unknown = true};
+	double busy_s = 0, known = 0, unseen = 0, unseen_rate = 0, mean;
+
+	for (size_t i = 0; i < f->nqueues && i < SCALE_QUEUES_MAX; i++) {
+		const struct scale_queue *q = &f->queues[i];
+		const struct scale_seen *s = &m->queues[i];
+		double one = service_s(s, q), waits = (double)q->ready + (double)q->held;
+
+		sum.running += q->running;
+		sum.stale |= q->ready_at < 0 || f->now - q->ready_at > p->stale_ms;
+		sum.unknown &= q->ready_at < 0;
+		if (q->paused)
+			continue;
+		sum.backlog += q->ready + q->held;
+		sum.arrival += s->rate;
+		sum.foreign = q->foreign > sum.foreign ? q->foreign : sum.foreign;
+		if (one < 0) {
+			unseen += waits;
+			unseen_rate += s->rate;
+			continue;
+		}
+		sum.load += s->rate * one;
+		sum.work += waits * one;
+		busy_s += one * fmax(s->ended, 1);
+		known += fmax(s->ended, 1);
+	}
+	mean = known > 0 ? busy_s / known : -1;
+	sum.service_ms = mean < 0 ? -1 : mean * 1000;
+	if (mean >= 0) { /* a queue of which nothing is known yet is like the others */
+		sum.load += unseen_rate * mean;
+		sum.work += unseen * mean;
+	}
+	return sum;
+}
+
+double scale_wait_need(const struct scale_policy *p, const struct scale_facts *f,
+    const struct scale_sum *sum, unsigned before, enum scale_reason *ret_reason)
+{
+	double target_s = (double)p->target_wait_ms / 1000, drain_s, arrivals, backlog, need;
+	double start_s = f->start_ms > 0 ? (double)f->start_ms / 1000 : 0;
+
+	if (sum->service_ms < 0) {
+		double some = fmax(PROBE_LEAST, 2.0 * before);
+
+		*ret_reason = before ? SCALE_REASON_PROBE : SCALE_REASON_FIRST;
+		return fmin((double)sum->backlog + (double)sum->running, some);
+	}
+	drain_s = fmax(target_s - start_s - SCALE_POLL_FAST_MS / 1000.0, target_s * DRAIN_LEAST);
+	arrivals = sum->load * (1 + HEADROOM) +
+		   sqrt(sum->load) * fmin(1, sum->service_ms / (double)p->target_wait_ms);
+	backlog = fmin(sum->work / drain_s, (double)sum->backlog);
+	need = (arrivals + backlog) / p->concurrency;
+	if (sum->backlog + sum->running > 0)
+		need = fmax(need, 0.5); /* what is there needs somebody */
+	else if (sum->arrival * (double)p->hold_ms / 1000 < RARE)
+		need = 0; /* the next one is too far away to wait for it */
+	need = fmax(need - sum->foreign, need / (1.0 + sum->foreign));
+	*ret_reason = before == 0 ? SCALE_REASON_FIRST
+		      : arrivals > backlog ? SCALE_REASON_ARRIVALS : SCALE_REASON_BACKLOG;
+	return need;
+}

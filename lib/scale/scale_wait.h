@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* The parts of scale.c: what is learned of the queues, and the rule target_wait. */
+#ifndef SKEP_SCALE_SCALE_WAIT_H
+#define SKEP_SCALE_SCALE_WAIT_H
+
+#include "lib/scale/scale.h"
+
+/* All queues of a pool together. */
+struct scale_sum {
+	double load;       /* workers' worth of arrivals: rate x run time */
+	double work;       /* seconds of run time that wait */
+	double arrival;    /* per second */
+	double service_ms; /* < 0: unknown */
+	uint64_t backlog, running;
+	unsigned foreign;
+	bool stale, unknown; /* some depth is old; none was ever read */
+};
+
+/* Reads the counters and depths into the memory. Once per decision. */
+void scale_learn(const struct scale_facts *facts, struct scale_memory *memory);
+
+struct scale_sum scale_sum(
+    const struct scale_policy *p, const struct scale_facts *facts, const struct scale_memory *memory);
+
+/* Workers that are needed now, by target_wait; its reason for wanting more than there are. */
+double scale_wait_need(const struct scale_policy *p, const struct scale_facts *facts,
+    const struct scale_sum *sum, unsigned before, enum scale_reason *ret_reason);
+
+#endif
