@@ -11,6 +11,7 @@
 #include "client/inspect.h"
 #include "client/list.h"
 #include "client/node.h"
+#include "client/scale.h"
 #include "client/submit.h"
 #include "client/text.h"
 

@@ -78,7 +78,7 @@ static void print_queues(const struct cli *cli, const struct json *queues)
 static void print_pools(const struct cli *cli, const struct json *pools)
 {
 	static const char *const numbers[] = {
-	    "wanted", "alive", "connected", "busy", "done", "failed"};
+	    "target", "alive", "connected", "busy", "done", "failed"};
 	static const struct table_column columns[] = {
 	    {"POOL"},
 	    {"WANTED", .right = true},

@@ -31,10 +31,11 @@ static const char *value_word(const char *type)
 	static const struct {
 		const char *type, *word;
 	} words[] = {{"TEXT", "text"}, {"PATH", "path"}, {"WORDS", "names"}, {"URLS", "urls"},
-	    {"INT", "number"}, {"AUTO", "auto|number"}, {"BOOL", "yes|no"}, {"DURATION", "duration"},
-	    {"SIZE", "size"},
+	    {"INT", "number"}, {"AUTO", "auto|number"}, {"RANGE", "number|range"},
+	    {"BOOL", "yes|no"}, {"DURATION", "duration"}, {"SIZE", "size"},
 	    {"LEVEL", "level"}, {"TOPOLOGY", "declare|passive|none"},
-	    {"QUEUE_TYPE", "quorum|classic"}, {"BACKOFF", "backoff"}, {"EXITS", "codes"},
+	    {"QUEUE_TYPE", "quorum|classic"}, {"SCALE", "target_wait|queue_depth|fixed"},
+	    {"BACKOFF", "backoff"}, {"EXITS", "codes"},
 	    {"COMMAND", "command"}, {"ENV", "assignments"}};
 
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {

@@ -4,12 +4,14 @@
 #include "lib/base/clock.h"
 
 #define DEPTHS_MAGIC 0x64707468u
+#define WATCH_MS 400 /* the supervisor looks twice a second then */
 #define MISSES_SAID 2 /* on a new broker the first poll may come before the workers' declares */
 
 struct depths {
 	unsigned magic;
 	struct process *p;
 	struct amqp_depth *poll;
+	struct loop_timer watch; /* while some pool may grow */
 	const char *names[BOARD_QUEUES_MAX];
 	unsigned char misses[BOARD_QUEUES_MAX]; /* in succession, up to MISSES_SAID */
 };
@@ -47,6 +49,21 @@ static void on_missing(void *arg, size_t index)
 	depth->missing = true;
 }
 
+/* A pool without workers, or one that grows, wants to know what waits sooner than others. */
+static void on_watch(struct loop_timer *t)
+{
+	OBJ(struct depths, d, t->arg, DEPTHS_MAGIC);
+	struct board_pool pool;
+
+	for (size_t i = 0; i < board_pools(d->p->board); i++) {
+		board_read_pool(d->p->board, i, &pool);
+		if (pool.watch) {
+			amqp_depth_ask(d->poll);
+			return;
+		}
+	}
+}
+
 struct depths *depths_new(struct process *p, struct amqp_conn *conn)
 {
 	static const struct amqp_depth_events events = {on_depth, on_missing};
@@ -62,6 +79,11 @@ struct depths *depths_new(struct process *p, struct amqp_conn *conn)
 	for (size_t i = 0; i < n; i++)
 		d->names[i] = p->conf->queues[i].section;
 	d->poll = amqp_depth_new(conn, d->names, n, p->conf->broker.depth_interval, &events, d);
+	loop_timer_init(&d->watch, p->loop, on_watch, d);
+	for (size_t i = 0; i < p->conf->npools; i++) {
+		if (p->conf->pools[i].workers.least < p->conf->pools[i].workers.most)
+			loop_timer_every(&d->watch, WATCH_MS);
+	}
 	return d;
 }
 
@@ -69,6 +91,7 @@ void depths_free(struct depths *d)
 {
 	if (!d)
 		return;
+	loop_timer_stop(&d->watch);
 	amqp_depth_free(d->poll);
 	free(d);
 }

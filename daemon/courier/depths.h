@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Queue depths, asked for every few seconds and shown on the board by the queue's index in the configuration. */
+/* Queue depths, asked for every few seconds and shown on the board by the queue's index in the configuration;
+ * more often while the supervisor wants it (board_pool.watch). */
 #ifndef SKEP_COURIER_DEPTHS_H
 #define SKEP_COURIER_DEPTHS_H
 

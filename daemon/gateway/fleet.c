@@ -265,8 +265,57 @@ static void sum_up(struct pool_sums *sums, const struct board_slot *slot)
 	sums->released += slot->released;
 }
 
-static struct json *pool_json(const struct process *p, const struct conf_pool *pool)
+static const char *scale_word(const struct board_pool *b)
 {
+	static const char *const words[] = {[SCALE_BY_TARGET_WAIT] = "target_wait",
+	    [SCALE_BY_QUEUE_DEPTH] = "queue_depth",
+	    [SCALE_BY_NOTHING] = "fixed"};
+
+	return b->rule < ARRAY_SIZE(words) ? words[b->rule] : "unknown";
+}
+
+/* The last ones that the board has room for, newest first. */
+static struct json *changes_json(const struct board_pool *b)
+{
+	struct json *all = json_array();
+	uint64_t n = b->changes < BOARD_CHANGES_MAX ? b->changes : BOARD_CHANGES_MAX;
+
+	for (uint64_t i = 1; i <= n; i++) {
+		const struct board_change *c = &b->change[(b->changes - i) % BOARD_CHANGES_MAX];
+		struct json *j = json_object();
+
+		json_add_time(j, "at", c->at_wall_ms);
+		json_add_int(j, "from", c->from);
+		json_add_int(j, "to", c->to);
+		json_add_str(j, "reason", FIELD_TEXT(c->reason));
+		json_push(all, j);
+	}
+	return all;
+}
+
+static void add_scaling(struct json *j, const struct board_pool *b)
+{
+	json_add_int(j, "target", b->target);
+	json_add_int(j, "min", b->least);
+	json_add_int(j, "max", b->most);
+	json_add_strz(j, "scale", scale_word(b));
+	json_add_bool(j, "asked", b->asked);
+	json_add_time(j, "since", b->since_wall_ms);
+	json_add_str(j, "reason", FIELD_TEXT(b->reason));
+}
+
+void fleet_add_scaling(struct json *j, const struct process *p, size_t pool)
+{
+	struct board_pool board;
+
+	board_read_pool(p->board, pool, &board);
+	add_scaling(j, &board);
+}
+
+static struct json *pool_json(const struct process *p, size_t index)
+{
+	const struct conf_pool *pool = &p->conf->pools[index];
+	struct board_pool board;
 	struct json *j = json_object(), *queues = json_array(), *workers = json_array();
 	struct pool_sums sums = {0};
 	struct board_slot slot;
@@ -283,7 +332,9 @@ static struct json *pool_json(const struct process *p, const struct conf_pool *p
 	json_add_strz(j, "name", pool->section);
 	json_add(j, "queues", queues);
 	json_add_strz(j, "user", pool->user && pool->user[0] ? pool->user : NULL);
-	json_add_int(j, "wanted", pool->workers);
+	board_read_pool(p->board, index, &board);
+	add_scaling(j, &board);
+	json_add(j, "changes", changes_json(&board));
 	json_add_int(j, "alive", sums.workers);
 	json_add_int(j, "ready", sums.ready);
 	json_add_int(j, "connected", sums.connected);
@@ -307,7 +358,7 @@ struct json *fleet_pools(const struct process *p)
 	struct json *all = json_array();
 
 	for (size_t i = 0; i < p->conf->npools; i++)
-		json_push(all, pool_json(p, &p->conf->pools[i]));
+		json_push(all, pool_json(p, i));
 	return all;
 }
 

@@ -36,6 +36,9 @@ struct json *fleet_run_json(const struct fleet_run *run);
 struct json *fleet_queues(const struct process *p);
 struct json *fleet_pools(const struct process *p);
 
+/* What the supervisor wants of that pool of the configuration: target, min, max, scale, asked, since, reason. */
+void fleet_add_scaling(struct json *j, const struct process *p, size_t pool);
+
 /* A slot's state in a word; whatever stands on the board. */
 const char *fleet_state_name(uint8_t state);
 

@@ -12,6 +12,7 @@
 #include "daemon/gateway/intake.h"
 #include "daemon/gateway/listing.h"
 #include "daemon/gateway/metrics.h"
+#include "daemon/gateway/pools.h"
 #include "daemon/gateway/views.h"
 #include "daemon/gateway/watches.h"
 #include "daemon/inherit.h"
@@ -61,6 +62,8 @@ static void (*const handlers[ROUTE_COUNT])(struct gateway *g, struct http_reques
     [ROUTE_pause] = views_pause,
     [ROUTE_resume] = views_resume,
     [ROUTE_pools] = show_pools,
+    [ROUTE_scale] = pools_scale,
+    [ROUTE_changes] = pools_changes,
     [ROUTE_health] = show_health,
     [ROUTE_metrics] = metrics_show,
 };

@@ -272,6 +272,17 @@ static void workers(struct exposition *x, const struct seen *s)
 	}
 }
 
+static void workers_wanted(struct exposition *x, const struct seen *s)
+{
+	for (size_t i = 0; i < s->p->conf->npools; i++) {
+		struct slice name = slice_str(s->p->conf->pools[i].section);
+		struct board_pool pool;
+
+		board_read_pool(s->p->board, i, &pool);
+		exposition_gauge(x, &name, pool.target, 1);
+	}
+}
+
 static void workers_connected(struct exposition *x, const struct seen *s)
 {
 	of_pools(x, s, is_connected);
@@ -452,6 +463,7 @@ static collect_fn *const collectors[METRIC_COUNT] = {
     [METRIC_QUEUE_PARKED] = queue_parked,
     [METRIC_QUEUE_MISSING] = queue_missing,
     [METRIC_WORKERS] = workers,
+    [METRIC_WORKERS_WANTED] = workers_wanted,
     [METRIC_WORKERS_CONNECTED] = workers_connected,
     [METRIC_WORKERS_BUSY] = workers_busy,
     [METRIC_RUNS_ACTIVE] = runs_active,

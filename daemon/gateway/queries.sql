@@ -39,3 +39,6 @@ FROM run WHERE key BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095 ORDER BY key;
 -- name: run_logs
 SELECT logs FROM run WHERE key BETWEEN ?1 * 4096 AND ?1 * 4096 + 4095 AND (?2 IS NULL OR attempt = ?2)
 ORDER BY key DESC LIMIT 1;
+
+-- name: scaling_list
+SELECT at_wall_ms, before, after, reason FROM scaling WHERE pool = ?1 ORDER BY id DESC LIMIT ?2;

@@ -16,6 +16,7 @@ enum query {
 	JOB_LIST_STATE,
 	RUN_LIST,
 	RUN_LOGS,
+	SCALING_LIST,
 	QUERY_COUNT
 };
 
@@ -28,6 +29,7 @@ static const char *const names[QUERY_COUNT] = {
     [JOB_LIST_STATE] = "job_list_state",
     [RUN_LIST] = "run_list",
     [RUN_LOGS] = "run_logs",
+    [SCALING_LIST] = "scaling_list",
 };
 
 struct reader {
@@ -236,6 +238,30 @@ int reader_logs(struct reader *r, int64_t seq, int64_t attempt, struct slice *re
 	if (rc > 0)
 		*ret = db_blob(s, 0);
 	return checked(r, rc);
+}
+
+struct json *reader_changes(struct reader *r, struct slice pool, int64_t limit, struct err *err)
+{
+	struct db_stmt *s = r->query[SCALING_LIST];
+	struct json *all = json_array();
+	int rc;
+
+	db_reset(s);
+	db_bind_text(s, 1, pool);
+	db_bind_int(s, 2, limit);
+	while ((rc = db_step(s, err)) > 0) {
+		struct json *j = json_object();
+
+		json_add_time(j, "at", db_int(s, 0));
+		json_add_int(j, "from", db_int(s, 1));
+		json_add_int(j, "to", db_int(s, 2));
+		json_add_str(j, "reason", db_text(s, 3));
+		json_push(all, j);
+	}
+	if (checked(r, rc) == 0)
+		return all;
+	json_free(all);
+	return NULL;
 }
 
 int reader_span(struct reader *r, int64_t *ret_least, int64_t *ret_most, struct err *err)

@@ -36,6 +36,9 @@ struct json *reader_attempts(struct reader *r, int64_t seq, struct err *err);
  * is none. Borrowed until reader_end(). */
 int reader_logs(struct reader *r, int64_t seq, int64_t attempt, struct slice *ret, struct err *err);
 
+/* The last changes of a pool's workers, newest first, as a JSON array; NULL on error. */
+struct json *reader_changes(struct reader *r, struct slice pool, int64_t limit, struct err *err);
+
 /* The least and the greatest seq; both 0 when there is no job. */
 int reader_span(struct reader *r, int64_t *ret_least, int64_t *ret_most, struct err *err);
 

@@ -57,7 +57,8 @@ int ledger_open(struct ledger *l, const char *path, const struct conf *conf,
 	    (rc = parcels_open(&l->parcels, &l->batch, &l->bodies, &l->lanes, now_wall_ms, err)) <
 		0 ||
 	    (rc = tombs_open(&l->tombs, &l->batch, err)) < 0 ||
-	    (rc = pauses_open(&l->pauses, &l->batch, err)) < 0 || (rc = read_claims(l, err)) < 0)
+	    (rc = pauses_open(&l->pauses, &l->batch, err)) < 0 ||
+	    (rc = scalings_open(&l->scalings, &l->batch, err)) < 0 || (rc = read_claims(l, err)) < 0)
 		return rc;
 	l->tombs.changed = events->tombs;
 	l->tombs.arg = arg;

@@ -12,6 +12,7 @@
 #include "daemon/store/jobs.h"
 #include "daemon/store/parcels.h"
 #include "daemon/store/pauses.h"
+#include "daemon/store/scalings.h"
 #include "daemon/store/tombs.h"
 #include "lib/board/series.h"
 #include "lib/conf/conf.h"
@@ -39,6 +40,7 @@ struct ledger {
 	int64_t suspect_wall_ms; /* when the last suspect was started (asks.h) */
 	struct tombs tombs;
 	struct pauses pauses;
+	struct scalings scalings;
 	struct series *series; /* counts, for the board: tally.h */
 	struct db_stmt *claim_insert, *claim_delete;
 	const struct conf *conf;

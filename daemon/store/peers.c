@@ -101,12 +101,23 @@ static int on_buried(struct store *s, struct frame *f)
 	return 0;
 }
 
+static int on_scaled(struct store *s, struct frame *f)
+{
+	struct msg_scaled msg;
+
+	if (msg_scaled_decode(f, &msg) < 0)
+		return -EPROTO;
+	scalings_add(&s->ledger.scalings, &msg);
+	return 0;
+}
+
 int peers_control(struct store *s, struct frame *f)
 {
 	static int (*const handlers[MSG_COUNT])(struct store * s, struct frame * f) = {
 	    [MSG_PEER] = on_peer,
 	    [MSG_PEERS_END] = on_peers_end,
 	    [MSG_BURIED] = on_buried,
+	    [MSG_SCALED] = on_scaled,
 	};
 
 	return handlers[f->type] ? handlers[f->type](s, f) : -EPROTO;

@@ -85,6 +85,11 @@ SELECT count(*) FROM parcel WHERE state = 2;
 SELECT id, job FROM parcel WHERE state = 2 AND id > ?1 ORDER BY id LIMIT 1;
 
 -- ledger.c
+-- name: scaling_insert
+INSERT INTO scaling (pool, at_wall_ms, before, after, reason) VALUES (?1, ?2, ?3, ?4, ?5);
+-- name: scaling_trim
+DELETE FROM scaling WHERE id <= (SELECT max(id) FROM scaling) - ?1;
+
 -- name: pause_insert
 INSERT OR IGNORE INTO pause (queue) VALUES (?1);
 -- name: pause_delete

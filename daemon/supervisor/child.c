@@ -13,12 +13,13 @@
 #define TO(state) (1u << CHILD_##state)
 
 static const unsigned transitions[CHILD_STATE_COUNT] = {
-    [CHILD_WAITING] = TO(SPAWNED) | TO(GONE),
+    [CHILD_OFF] = TO(WAITING) | TO(GONE),
+    [CHILD_WAITING] = TO(SPAWNED) | TO(OFF) | TO(GONE),
     [CHILD_SPAWNED] = TO(STARTING) | TO(STOPPING) | TO(BURYING),
     [CHILD_STARTING] = TO(READY) | TO(STOPPING) | TO(BURYING),
     [CHILD_READY] = TO(STOPPING) | TO(BURYING),
     [CHILD_STOPPING] = TO(BURYING),
-    [CHILD_BURYING] = TO(WAITING) | TO(GONE),
+    [CHILD_BURYING] = TO(WAITING) | TO(OFF) | TO(GONE),
     [CHILD_GONE] = 0,
 };
 
@@ -61,7 +62,7 @@ static void child_assign_slot(struct child *c, enum board_state state)
 	    .state = (uint8_t)state,
 	    .started_wall_ms = clock_wall_ms()};
 
-	slice_copy(identity.pool, sizeof identity.pool, slice_str(c->pool));
+	slice_copy(identity.pool, sizeof identity.pool, slice_str(child_pool(c)));
 	slice_copy(identity.name, sizeof identity.name, slice_str(c->name));
 	board_assign(c->s->board, c->slot, &identity);
 }
@@ -69,14 +70,20 @@ static void child_assign_slot(struct child *c, enum board_state state)
 static int on_frame(struct peer *peer UNUSED, struct frame *f, void *arg)
 {
 	OBJ(struct child, c, arg, CHILD_MAGIC);
+	struct msg_scale scale;
 	struct msg_ready m;
 
+	if (f->type == MSG_SCALE && c->role == ROLE_GATEWAY)
+		return msg_scale_decode(f, &scale) < 0 ? -EPROTO
+						       : scaler_ask(&c->s->scaler, &scale);
 	if (f->type != MSG_READY || msg_ready_decode(f, &m) < 0)
 		return -EPROTO;
 	log_debug("%s is ready: " SLICE_FMT, c->title, SLICE_ARG(m.text));
 	if (c->state != CHILD_STARTING)
 		return 0;
 	child_set_state(c, CHILD_READY);
+	if (c->crew)
+		crew_came_up(c->crew, clock_mono_ms() - c->started_ms);
 	if (c->role == ROLE_GATEWAY)
 		child_assign_slot(c, BOARD_READY); /* it can only read the board */
 	return 0;
@@ -104,21 +111,36 @@ static void on_timer(struct loop_timer *t)
 	child_kill(c);
 }
 
-void child_init(
-    struct child *c, struct supervisor *s, enum role_id role, const char *pool, unsigned number)
+static void init(struct child *c, struct supervisor *s, enum role_id role)
 {
 	c->magic = CHILD_MAGIC;
 	c->s = s;
 	c->role = role;
-	c->pool = pool;
 	c->slot = (uint32_t)(c - s->children);
-	c->account = &s->account;
-	if (*pool)
-		snprintf(c->name, sizeof c->name, "%.64s/%u", pool, number);
-	else
-		snprintf(c->name, sizeof c->name, "%s", role_word(role));
-	snprintf(c->title, sizeof c->title, "%s%s", *pool ? "worker " : "", c->name);
 	loop_timer_init(&c->timer, s->loop, on_timer, c);
+}
+
+void child_init(struct child *c, struct supervisor *s, enum role_id role)
+{
+	init(c, s, role);
+	c->account = &s->account;
+	snprintf(c->name, sizeof c->name, "%s", role_word(role));
+	snprintf(c->title, sizeof c->title, "%s", c->name);
+}
+
+void child_init_worker(struct child *c, struct supervisor *s, struct crew *crew, unsigned number)
+{
+	init(c, s, ROLE_WORKER);
+	c->crew = crew;
+	c->number = number;
+	c->account = &s->pool_accounts[crew - s->crews];
+	snprintf(c->name, sizeof c->name, "%.64s/%u", crew->pool->section, number);
+	snprintf(c->title, sizeof c->title, "worker %s", c->name);
+}
+
+const char *child_pool(const struct child *c)
+{
+	return c->crew ? c->crew->pool->section : "";
 }
 
 void child_start(struct child *c)
@@ -128,6 +150,8 @@ void child_start(struct child *c)
 	struct err err = {0};
 	int control;
 
+	if (c->state == CHILD_OFF)
+		child_set_state(c, CHILD_WAITING);
 	c->generation++;
 	child_assign_slot(c, BOARD_STARTING);
 	if (launch_process(&s->launch, c->role, c->name, c->account, &s->listeners, &c->pid,
@@ -159,7 +183,7 @@ void child_introduce(struct child *c)
 					.layout = BOARD_LAYOUT,
 					.slot = c->slot,
 					.generation = c->generation,
-					.pool = slice_str(c->pool),
+					.pool = slice_str(child_pool(c)),
 					.name = slice_str(c->name)});
 	child_set_state(c, CHILD_STARTING);
 	if (c == c->s->store)
@@ -215,7 +239,7 @@ void child_ended(struct child *c, int wait_status)
 	c->grave.asked = c->asked;
 	c->pid = 0;
 	child_set_state(c, CHILD_BURYING);
-	if (!stop_reached(c->s, c->role)) {
+	if (!stop_reached(c->s, c->role) && !c->leaving) {
 		c->wait_ms = restart_delay_ms(&c->restart, &facts);
 		log_wait(c, how);
 	} else if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == EXIT_DRAINED) {
@@ -231,10 +255,21 @@ void child_buried(struct child *c)
 	if (stop_reached(c->s, c->role)) {
 		child_set_state(c, CHILD_GONE);
 		stop_advance(c->s);
-		return;
+	} else if (c->leaving) {
+		c->leaving = false;
+		child_set_state(c, CHILD_OFF);
+	} else {
+		child_set_state(c, CHILD_WAITING);
+		child_wait(c);
 	}
-	child_set_state(c, CHILD_WAITING);
-	child_wait(c);
+	if (c->crew)
+		crew_advance(c->crew);
+}
+
+void child_put_away(struct child *c)
+{
+	loop_timer_stop(&c->timer);
+	child_set_state(c, CHILD_OFF);
 }
 
 void child_give_up(struct child *c)

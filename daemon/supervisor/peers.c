@@ -20,7 +20,7 @@ static void send_peer(const struct child *c, pid_t pid, uint32_t generation)
 						 .role = (uint8_t)c->role,
 						 .slot = c->slot,
 						 .generation = generation,
-						 .pool = slice_str(c->pool),
+						 .pool = slice_str(child_pool(c)),
 						 .name = slice_str(c->name)});
 }
 

@@ -86,7 +86,7 @@ static void phase_begin(struct supervisor *s)
 
 		if (!stop_reached(s, c->role))
 			continue;
-		if (c->state == CHILD_WAITING)
+		if (c->state == CHILD_WAITING || c->state == CHILD_OFF)
 			child_give_up(c);
 		if (!child_is_alive(c) || s->stop.hurry)
 			continue;
@@ -122,6 +122,7 @@ void stop_request(struct supervisor *s, const char *signal_name)
 		    clock_format_duration(within, s->conf->daemon.stop_timeout));
 		notify_stopping(&s->notify, stop_longest_ms(s));
 		loop_timer_init(&s->stop.timer, s->loop, on_timer, s);
+		scaler_stop(&s->scaler);
 		phase_begin(s);
 		stop_advance(s);
 	} else if (!s->stop.hurry) {

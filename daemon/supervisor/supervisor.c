@@ -82,18 +82,21 @@ static void on_burial(struct loop_timer *t)
 
 static void show_status(struct supervisor *s)
 {
-	size_t ready = 0, workers = 0, workers_ready = 0;
+	size_t all = 0, ready = 0, workers = 0, workers_ready = 0;
 	char text[160];
 
 	for (size_t i = 0; i < s->nchildren; i++) {
 		const struct child *c = &s->children[i];
 		bool is_ready = c->state == CHILD_READY, is_worker = c->role == ROLE_WORKER;
 
+		if (c->state == CHILD_OFF || c->leaving)
+			continue;
+		all++;
 		ready += is_ready;
 		workers += is_worker;
 		workers_ready += is_worker && is_ready;
 	}
-	if (!s->ready && !s->stop.on && ready == s->nchildren) {
+	if (!s->ready && !s->stop.on && ready == all) {
 		s->ready = true;
 		log_info("ready: store, %sgateway and %zu worker%s",
 		    conf_is_embedded(s->conf) ? "" : "courier, ", workers,
@@ -103,7 +106,7 @@ static void show_status(struct supervisor *s)
 	snprintf(text, sizeof text,
 	    "%s%zu of %zu workers ready, %zu of %zu other processes; %u restarts",
 	    s->stop.on ? "stopping: " : "", workers_ready, workers, ready - workers_ready,
-	    s->nchildren - workers, s->restarts);
+	    all - workers, s->restarts);
 	notify_status(&s->notify, text);
 }
 
@@ -173,15 +176,15 @@ static void make_children(struct supervisor *s)
 	struct child *c = s->children;
 
 	for (size_t i = 0; i < singles_of(s->conf); i++)
-		child_init(c++, s, singles[i], "", 0);
+		child_init(c++, s, singles[i]);
 	s->store = s->children;
+	s->crews = xcalloc(s->conf->npools, sizeof *s->crews);
 	for (size_t i = 0; i < s->conf->npools; i++) {
-		const struct conf_pool *pool = &s->conf->pools[i];
+		struct crew *crew = &s->crews[i];
 
-		for (unsigned n = 1; n <= (unsigned)pool->workers; n++) {
-			child_init(c, s, ROLE_WORKER, pool->section, n);
-			c++->account = &s->pool_accounts[i];
-		}
+		crew_init(crew, s, &s->conf->pools[i], c);
+		for (unsigned n = 1; n <= crew->n; n++)
+			child_init_worker(c++, s, crew, n);
 	}
 }
 
@@ -190,7 +193,7 @@ static size_t count_children(const struct conf *conf)
 	size_t n = singles_of(conf);
 
 	for (size_t i = 0; i < conf->npools; i++)
-		n += (size_t)conf->pools[i].workers;
+		n += crew_room(&conf->pools[i]);
 	return n;
 }
 
@@ -209,7 +212,7 @@ static int supervisor_open(struct supervisor *s, struct err *err)
 		return rc;
 	s->nchildren = count_children(s->conf);
 	s->children = xcalloc(s->nchildren, sizeof *s->children);
-	s->board = board_create(s->nchildren, err);
+	s->board = board_create(s->nchildren, s->conf->npools, err);
 	if (!s->board)
 		return err->code;
 	rc = launch_open(&s->launch, s->conf, s->board, err);
@@ -235,7 +238,9 @@ static void supervisor_close(struct supervisor *s)
 {
 	for (size_t i = 0; s->loop && i < s->nchildren; i++)
 		peer_free(s->children[i].control);
+	scaler_free(&s->scaler);
 	free(s->children);
+	free(s->crews);
 	orphans_free(&s->orphans);
 	if (s->loop)
 		notify_close(&s->notify);
@@ -282,11 +287,12 @@ int supervisor_run(const struct conf *conf)
 		return err.code == -EBUSY || err.code == -EADDRINUSE ? EXIT_TEMPORARY
 								     : EXIT_PERMANENT;
 	}
-	log_info("skepd %s, node '%s': %zu processes, state in '%s', HTTP on '%s'", SKEP_VERSION,
-	    conf->daemon.name, s.nchildren + 1, conf->daemon.state_dir, conf->daemon.socket);
+	log_info("skepd %s, node '%s', state in '%s', HTTP on '%s'", SKEP_VERSION,
+	    conf->daemon.name, conf->daemon.state_dir, conf->daemon.socket);
 	check_warnings(conf, say_warning);
-	for (size_t i = 0; i < s.nchildren; i++)
+	for (size_t i = 0; i < singles_of(conf); i++)
 		child_start(&s.children[i]);
+	scaler_start(&s.scaler, &s);
 	loop_run(s.loop);
 	log_info("stopped");
 	supervisor_close(&s);

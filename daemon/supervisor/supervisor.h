@@ -9,21 +9,25 @@
  *      |                                                                                   v
  *      +---- after a wait (restart.h), unless it is to stay away: GONE <------------ BURYING
  *
- * A child is BURYING from its reaping until nothing that it left behind lives any more.
+ * A child is BURYING from its reaping until nothing that it left behind lives any more. A worker that
+ * its pool does not need (crew.h) is OFF, before WAITING and after BURYING.
  */
 #ifndef SKEP_DAEMON_SUPERVISOR_SUPERVISOR_H
 #define SKEP_DAEMON_SUPERVISOR_SUPERVISOR_H
 
+#include "daemon/supervisor/crew.h"
 #include "daemon/supervisor/instance.h"
 #include "daemon/supervisor/launch.h"
 #include "daemon/supervisor/notify.h"
 #include "daemon/supervisor/orphans.h"
 #include "daemon/supervisor/restart.h"
+#include "daemon/supervisor/scaler.h"
 
 #define SUPERVISOR_MAGIC 0x73757076u
 #define CHILD_MAGIC 0x6368696cu
 
 enum child_state {
+	CHILD_OFF,
 	CHILD_WAITING,
 	CHILD_SPAWNED,
 	CHILD_STARTING,
@@ -38,7 +42,8 @@ struct child {
 	unsigned magic;
 	struct supervisor *s;
 	enum role_id role;
-	const char *pool; /* "" for those that are one per node */
+	struct crew *crew; /* NULL for those that are one per node */
+	unsigned number;   /* in its crew, from 1 */
 	char name[80], title[96]; /* "default/1", "worker default/1" */
 	const struct account *account;
 	uint32_t slot, generation;
@@ -46,6 +51,7 @@ struct child {
 	pid_t pid; /* 0: no process */
 	struct peer *control;
 	bool asked; /* it was told to stop */
+	bool leaving; /* because its pool does not need it any more: then it is OFF */
 	int64_t started_ms, wait_ms;
 	struct restart restart;
 	struct loop_timer timer; /* WAITING: start it; else it should have ended by now */
@@ -81,6 +87,8 @@ struct supervisor {
 	struct orphans orphans;
 	struct child *children;
 	size_t nchildren;
+	struct crew *crews; /* by the pool's index in the configuration */
+	struct scaler scaler;
 	struct child *store;
 	struct stop stop;
 	struct loop_hook turn;
@@ -94,15 +102,17 @@ struct supervisor {
 int supervisor_run(const struct conf *conf);
 
 /* child.c */
-void child_init(
-    struct child *c, struct supervisor *s, enum role_id role, const char *pool, unsigned number);
-void child_start(struct child *c); /* WAITING: now */
+void child_init(struct child *c, struct supervisor *s, enum role_id role);
+void child_init_worker(struct child *c, struct supervisor *s, struct crew *crew, unsigned number);
+const char *child_pool(const struct child *c); /* "" for those that are one per node */
+void child_start(struct child *c); /* OFF or WAITING: now */
 void child_introduce(struct child *c); /* SPAWNED: send START */
 void child_stop(struct child *c, bool hurry, int64_t within_ms); /* with a process: send STOP */
 void child_kill(struct child *c);
 void child_ended(struct child *c, int wait_status); /* it was reaped */
 void child_buried(struct child *c);  /* nothing of it is left: wait for a restart, or be gone */
-void child_give_up(struct child *c); /* WAITING -> GONE */
+void child_put_away(struct child *c); /* WAITING -> OFF */
+void child_give_up(struct child *c); /* OFF or WAITING -> GONE */
 static inline bool child_is_alive(const struct child *c)
 {
 	return c->pid != 0;

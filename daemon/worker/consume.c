@@ -153,7 +153,7 @@ static void add_queue(struct consume *c, const struct conf *conf, const struct c
 
 	q->magic = CONSUME_MAGIC;
 	q->c = c;
-	q->source = (struct source){.ops = &source_ops, .queue = queue};
+	q->source = (struct source){.ops = &source_ops, .queue = queue, .index = c->intake.nsources};
 	c->intake.sources[c->intake.nsources++] = &q->source;
 	q->consumer = amqp_consumer_new(c->conn, queue, conf->broker.topology,
 	    (uint16_t)c->prefetch, (uint64_t)pool->max_body, &events, q);

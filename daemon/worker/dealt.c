@@ -145,7 +145,7 @@ struct intake *dealt_new(struct loop *loop, const struct conf *conf, const struc
 
 		if (!queue)
 			BUG("pool %s has an unknown queue", pool->section);
-		d->queues[i] = (struct source){.queue = queue};
+		d->queues[i] = (struct source){.queue = queue, .index = i};
 		d->intake.sources[d->intake.nsources++] = &d->queues[i];
 	}
 	loop_timer_init(&d->stopped, loop, on_stopped, d);

@@ -429,7 +429,7 @@ void dispatch_delivered(struct dispatch *x, struct source *source, struct source
 	d->urgent = !d->nameless && !d->fault && d->handler && delivery_must_ask(d) &&
 		    is_running(x, d);
 	shelf_add(&x->shelf, d);
-	x->c.slot->delivered++;
+	show_delivered(x->c.slot, source);
 	age_arrived(&x->age);
 }
 
@@ -444,7 +444,7 @@ void dispatch_dealt(struct dispatch *x, struct source *source, const struct msg_
 	FAULT(worker_delivered);
 	find_handler(x, d);
 	shelf_add_cleared(&x->shelf, d);
-	x->c.slot->delivered++;
+	show_delivered(x->c.slot, source);
 	if (x->stopping || source->paused)
 		shelf_release(&x->shelf, d);
 }

@@ -15,6 +15,7 @@
 #include "daemon/worker/dispatch.h"
 #include "daemon/worker/environment.h"
 #include "daemon/worker/reap.h"
+#include "daemon/worker/show.h"
 #include "lib/base/log.h"
 
 #define WORKER_MAGIC 0x776f726bu
@@ -188,6 +189,7 @@ static void on_changed(void *arg)
 	OBJ(struct worker, w, arg, WORKER_MAGIC);
 
 	balance_look(w->balance);
+	show_flows(w->p->slot, w->intake);
 	process_board_changed(w->p);
 }
 

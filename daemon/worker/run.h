@@ -28,7 +28,7 @@ struct run_end {
 	int signal;    /* 0: none */
 	char error[ERR_TEXT_BYTES];
 	int64_t started_wall_ms; /* -1: never started */
-	int64_t wall_ms, cpu_ms, max_rss_kb;
+	int64_t wall_us, wall_ms, cpu_ms, max_rss_kb; /* wall_ms: the same, rounded */
 	struct buf result, logs;
 	bool result_cut, logs_cut;
 };

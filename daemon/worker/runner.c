@@ -276,7 +276,8 @@ static void on_exited(void *arg)
 	loop_timer_stop(&r->timeout);
 	loop_timer_stop(&r->kill);
 	loop_timer_stop(&r->watch);
-	r->end.wall_ms = (clock_mono_us() - r->started_us + 500) / 1000;
+	r->end.wall_us = clock_mono_us() - r->started_us;
+	r->end.wall_ms = (r->end.wall_us + 500) / 1000;
 	for (int i = PIPE_RESULT; i <= PIPE_PROGRESS; i++)
 		pipe_read(&r->pipes[i], PIPE_LAST_CHUNKS);
 	pipes_close(r);

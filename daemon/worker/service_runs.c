@@ -54,7 +54,8 @@ void service_runs_unlink(struct service *s, struct run *run)
 static void end_run(struct service *s, struct run *run, struct run_end *end)
 {
 	if (run->begun_us)
-		end->wall_ms = (clock_mono_us() - run->begun_us + 500) / 1000;
+		end->wall_us = clock_mono_us() - run->begun_us;
+	end->wall_ms = (end->wall_us + 500) / 1000;
 	end->started_wall_ms = JOB_NOT_GIVEN;
 	capture_finish(&run->logs);
 	end->logs = run->logs.bytes;

@@ -46,6 +46,32 @@ static void enter(struct list *list, struct delivery *d)
 	list_add_head(at, &d->link);
 }
 
+/* What its source counts it among. */
+static uint32_t *count_of(const struct delivery *d)
+{
+	if (d->state == DELIVERY_RUNNING)
+		return &d->source->running;
+	return d->state < DELIVERY_RUNNING ? &d->source->held : NULL;
+}
+
+static void count(struct shelf *s, const struct delivery *d)
+{
+	uint32_t *of_source = count_of(d);
+
+	s->n[d->state]++;
+	if (of_source)
+		++*of_source;
+}
+
+static void uncount(struct shelf *s, const struct delivery *d)
+{
+	uint32_t *of_source = count_of(d);
+
+	s->n[d->state]--;
+	if (of_source)
+		--*of_source;
+}
+
 /* The one place where a delivery on the shelf changes state: lists and counts follow. */
 static void set_state(struct shelf *s, struct delivery *d, enum delivery_state state)
 {
@@ -58,9 +84,9 @@ static void set_state(struct shelf *s, struct delivery *d, enum delivery_state s
 		else
 			enter(to, d);
 	}
-	s->n[d->state]--;
+	uncount(s, d);
 	delivery_set_state(d, state);
-	s->n[state]++;
+	count(s, d);
 	s->changed = true;
 }
 
@@ -71,7 +97,7 @@ void shelf_add(struct shelf *s, struct delivery *d)
 	else
 		list_add_tail(&s->waiting, &d->link);
 	d->order = ++s->arrived;
-	s->n[DELIVERY_WAITING]++;
+	count(s, d);
 	s->changed = true;
 }
 

@@ -50,12 +50,42 @@ static void log_ended(const struct delivery *d)
 		    end->error);
 }
 
+static struct board_flow *flow_of(struct board_slot *slot, const struct source *source)
+{
+	size_t last = BOARD_FLOWS_MAX - 1;
+
+	return &slot->flows[source->index < last ? source->index : last];
+}
+
+void show_delivered(struct board_slot *slot, const struct source *source)
+{
+	slot->delivered++;
+	flow_of(slot, source)->delivered++;
+}
+
+void show_flows(struct board_slot *slot, const struct intake *in)
+{
+	for (size_t i = 0; i < BOARD_FLOWS_MAX; i++)
+		slot->flows[i].held = slot->flows[i].running = 0;
+	for (size_t i = 0; i < in->nsources; i++) {
+		struct board_flow *flow = flow_of(slot, in->sources[i]);
+
+		flow->held += in->sources[i]->held;
+		flow->running += in->sources[i]->running;
+	}
+}
+
 void show_ended(struct board_slot *slot, const struct delivery *d)
 {
 	enum outcome outcome = d->end.outcome;
+	struct board_flow *flow = flow_of(slot, d->source);
 
 	slot->done += outcome == OUTCOME_DONE;
 	slot->failed += outcome == OUTCOME_RETRY || outcome == OUTCOME_DEAD;
 	slot->released += outcome == OUTCOME_RELEASED;
+	if (outcome != OUTCOME_RELEASED) {
+		flow->ended++;
+		flow->run_us += (uint64_t)d->end.wall_us;
+	}
 	log_ended(d);
 }

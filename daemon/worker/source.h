@@ -26,6 +26,8 @@ struct source_ops {
 struct source {
 	const struct source_ops *ops;   /* NULL: all that it delivers is settled from the start */
 	const struct conf_queue *queue; /* borrowed for life */
+	size_t index; /* of that queue in the pool */
+	uint32_t held, running; /* deliveries that wait here, and runs that go on: the shelf counts */
 	bool paused; /* nothing of it is started */
 	bool ask; /* every delivery waits for the store's verdict */
 };

@@ -35,15 +35,20 @@ static void ask(struct amqp_depth *d)
 	}
 }
 
-static void on_timer(struct loop_timer *timer)
+void amqp_depth_ask(struct amqp_depth *d)
 {
-	OBJ(struct amqp_depth, d, timer->arg, DEPTH_MAGIC);
-
 	/* A broker that is slow to answer is not asked more. */
 	if (!channel_is_open(d->channel) || d->next < d->n)
 		return;
 	d->next = 0;
 	ask(d);
+}
+
+static void on_timer(struct loop_timer *timer)
+{
+	OBJ(struct amqp_depth, d, timer->arg, DEPTH_MAGIC);
+
+	amqp_depth_ask(d);
 }
 
 static void on_conn_up(void *arg)

@@ -18,6 +18,9 @@ struct amqp_depth_events {
 /* Polls `names` (borrowed for life) every interval while the connection is up, all in one write. */
 struct amqp_depth *amqp_depth_new(struct amqp_conn *conn, const char *const *names, size_t n,
     int64_t interval_ms, const struct amqp_depth_events *events, void *arg);
+/* Now, beside the interval; nothing while answers are still out. */
+void amqp_depth_ask(struct amqp_depth *d);
+
 void amqp_depth_free(struct amqp_depth *d);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The memory: a header, then per slot an index and two copies (shown.h), then the series. The owner of a slot writes
- * into a private draft, which board_publish() shows.
+ * The memory: a header, then per slot an index and two copies (shown.h), then the same per pool, then the series. The
+ * owner of a slot writes into a private draft, which board_publish() shows.
  */
 #include "lib/board/board.h"
 
@@ -22,33 +22,41 @@ struct cell {
 	struct board_slot copy[2];
 };
 
+struct pool_cell {
+	_Atomic uint32_t shown;
+	uint32_t pad;
+	struct board_pool copy[2];
+};
+
 struct memory {
 	uint32_t magic, layout;
-	uint64_t slots;
-	struct cell cell[];
+	uint64_t slots, pools;
+	struct cell cell[]; /* then struct pool_cell */
 };
 
 struct board {
 	struct memory *m;
-	size_t bytes, slots;
+	size_t bytes, slots, pools;
 	int fd; /* -1 when it was handed down */
 	bool writable;
 	struct board_slot *draft; /* of the slot that this process owns */
 	size_t draft_index;
 };
 
-static size_t board_bytes(size_t slots)
+static size_t board_bytes(size_t slots, size_t pools)
 {
-	return sizeof(struct memory) + slots * sizeof(struct cell) + series_bytes();
+	return sizeof(struct memory) + slots * sizeof(struct cell) +
+	       pools * sizeof(struct pool_cell) + series_bytes();
 }
 
-static struct board *board_map(int fd, size_t slots, bool writable, struct err *err)
+static struct board *board_map(int fd, size_t slots, size_t pools, bool writable, struct err *err)
 {
 	struct board *b = xcalloc(1, sizeof *b);
 
 	b->fd = -1;
 	b->slots = slots;
-	b->bytes = board_bytes(slots);
+	b->pools = pools;
+	b->bytes = board_bytes(slots, pools);
 	b->writable = writable;
 	b->m = mmap(NULL, b->bytes, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, fd, 0);
 	if (b->m == MAP_FAILED) {
@@ -59,22 +67,23 @@ static struct board *board_map(int fd, size_t slots, bool writable, struct err *
 	return b;
 }
 
-struct board *board_create(size_t slots, struct err *err)
+struct board *board_create(size_t slots, size_t pools, struct err *err)
 {
 	auto_fd int fd = memfd_create("skep-board", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	struct board *b;
 
-	if (fd < 0 || ftruncate(fd, (off_t)board_bytes(slots)) < 0 ||
+	if (fd < 0 || ftruncate(fd, (off_t)board_bytes(slots, pools)) < 0 ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
 		err_sys(err, errno, "cannot make the board");
 		return NULL;
 	}
-	b = board_map(fd, slots, true, err);
+	b = board_map(fd, slots, pools, true, err);
 	if (!b)
 		return NULL;
 	b->m->magic = BOARD_MAGIC;
 	b->m->layout = BOARD_LAYOUT;
 	b->m->slots = slots;
+	b->m->pools = pools;
 	series_made(b, clock_wall_ms());
 	b->fd = take_fd(&fd);
 	return b;
@@ -87,11 +96,11 @@ struct board *board_open(int fd, bool writable, struct err *err)
 
 	if (fstat(fd, &st) < 0 || pread(fd, &head, sizeof head, 0) != (ssize_t)sizeof head ||
 	    head.magic != BOARD_MAGIC || head.layout != BOARD_LAYOUT || head.slots > 65536 ||
-	    (size_t)st.st_size != board_bytes(head.slots)) {
+	    head.pools > 65536 || (size_t)st.st_size != board_bytes(head.slots, head.pools)) {
 		err_set(err, -EINVAL, "the board is of another version, or is none");
 		return NULL;
 	}
-	return board_map(fd, head.slots, writable, err);
+	return board_map(fd, head.slots, head.pools, writable, err);
 }
 
 void board_close(struct board *b)
@@ -123,6 +132,11 @@ int board_fd_readonly(const struct board *b, struct err *err)
 size_t board_slots(const struct board *b)
 {
 	return b->slots;
+}
+
+size_t board_pools(const struct board *b)
+{
+	return b->pools;
 }
 
 static struct cell *cell_of(const struct board *b, size_t i)
@@ -175,11 +189,37 @@ bool board_read(const struct board *b, size_t i, struct board_slot *ret)
 {
 	struct cell *cell = cell_of(b, i);
 
+	/* One that was never used has no memory yet, and gets none by being looked at. */
+	if (atomic_load_explicit(&cell->shown, memory_order_acquire) == 0) {
+		memset(ret, 0, sizeof *ret);
+		return false;
+	}
 	shown_get(&cell->shown, cell->copy, ret, sizeof *ret);
 	return ret->state != BOARD_FREE;
 }
 
+static struct pool_cell *pool_of(const struct board *b, size_t i)
+{
+	if (i >= b->pools)
+		BUG("pool %zu of a board of %zu", i, b->pools);
+	return (struct pool_cell *)(void *)&b->m->cell[b->slots] + i;
+}
+
+void board_show_pool(struct board *b, size_t i, const struct board_pool *pool)
+{
+	struct pool_cell *cell = pool_of(b, i);
+
+	shown_put(&cell->shown, cell->copy, pool, sizeof *pool);
+}
+
+void board_read_pool(const struct board *b, size_t i, struct board_pool *ret)
+{
+	struct pool_cell *cell = pool_of(b, i);
+
+	shown_get(&cell->shown, cell->copy, ret, sizeof *ret);
+}
+
 void *board_series(const struct board *b)
 {
-	return (char *)b->m + board_bytes(b->slots) - series_bytes();
+	return (char *)b->m + b->bytes - series_bytes();
 }

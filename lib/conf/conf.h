@@ -22,6 +22,8 @@ struct conf_words {
 enum conf_topology { TOPOLOGY_DECLARE, TOPOLOGY_PASSIVE, TOPOLOGY_NONE };
 enum conf_queue_type { QUEUE_QUORUM, QUEUE_CLASSIC };
 
+enum conf_scale { SCALE_BY_TARGET_WAIT, SCALE_BY_QUEUE_DEPTH, SCALE_BY_NOTHING };
+
 typedef char *conf_TEXT;
 typedef char *conf_PATH;
 typedef struct conf_words conf_WORDS, conf_URLS, conf_COMMAND, conf_ENV;
@@ -30,7 +32,11 @@ typedef bool conf_BOOL;
 typedef enum log_level conf_LEVEL;
 typedef enum conf_topology conf_TOPOLOGY;
 typedef enum conf_queue_type conf_QUEUE_TYPE;
+typedef enum conf_scale conf_SCALE;
 typedef struct backoff conf_BACKOFF;
+typedef struct conf_range {
+	int64_t least, most;
+} conf_RANGE;
 typedef struct {
 	uint8_t bits[32]; /* one bit per exit code */
 } conf_EXITS;
@@ -119,6 +125,15 @@ bool conf_is_embedded(const struct conf *c);
 const struct conf_pool *conf_pool(const struct conf *c, const char *name);
 const struct conf_queue *conf_queue(const struct conf *c, struct slice name);
 const struct conf_handler *conf_handler(const struct conf *c, struct slice type);
+
+/* The most workers that `skep scale` may ask for while the node runs: what is configured, and CONF_POOL_ROOM at
+ * least. */
+#define CONF_POOL_ROOM 64
+static inline int64_t conf_pool_most(const struct conf_pool *p)
+{
+	return p->workers.most > CONF_POOL_ROOM ? p->workers.most : CONF_POOL_ROOM;
+}
+
 static inline size_t conf_queue_index(const struct conf *c, const struct conf_queue *q)
 {
 	return (size_t)(q - c->queues);
@@ -127,6 +142,12 @@ static inline bool conf_exits_has(const conf_EXITS *e, unsigned code)
 {
 	return code < 256 && (e->bits[code / 8] >> (code % 8) & 1);
 }
+
+/* A whole number, or LEAST..MOST of 0 to `most`. -EINVAL with what is wrong. */
+int conf_range_parse(const char *text, int64_t most, struct conf_range *ret, struct err *err);
+
+#define CONF_RANGE_TEXT 48
+const char *conf_range_format(char ret[static CONF_RANGE_TEXT], const struct conf_range *r);
 
 /* Paths below the directories. Fresh strings. */
 char *conf_database(const struct conf *c);     /* state_dir/skep.db */

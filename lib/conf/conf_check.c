@@ -39,6 +39,7 @@ static int check_name(const char *kind, const char *name, size_t most, struct er
 static int check_pool(struct conf *c, struct conf_pool *p, struct err *err)
 {
 	static const char allowed[] = "._-";
+	char range[CONF_RANGE_TEXT];
 	int rc = check_name("pool", p->section, POOL_NAME_BYTES, err);
 
 	for (const char *s = p->section; *s && rc == 0; s++) {
@@ -47,6 +48,9 @@ static int check_pool(struct conf *c, struct conf_pool *p, struct err *err)
 			    "[pool %s]: the name of a pool has letters, digits and . _ -",
 			    p->section);
 	}
+	if (rc == 0 && p->scale == SCALE_BY_NOTHING && p->workers.least != p->workers.most)
+		rc = conf_settings_fail(c, "pool", p->section, "scale", err,
+		    "fixed needs one number of workers, not %s", conf_range_format(range, &p->workers));
 	if (rc < 0)
 		return rc;
 	if (p->queues.n == 0)

@@ -229,6 +229,46 @@ static int auto_format(const void *field, struct buf *out)
 	return *(const conf_AUTO *)field ? int_format(field, out) : buf_adds(out, "auto");
 }
 
+int conf_range_parse(const char *text, int64_t most, struct conf_range *ret, struct err *err)
+{
+	const char *rest;
+	struct conf_range r;
+	int rc = read_number(text, &r.least, &rest);
+
+	r.most = r.least;
+	if (rc == 0 && strncmp(rest, "..", 2) == 0)
+		rc = read_number(rest + 2, &r.most, &rest);
+	if (rc == -EINVAL || (rc == 0 && *rest))
+		return err_set(err, -EINVAL, "'%s' is neither a whole number nor a range such as 2..16", text);
+	if (rc < 0 || r.most > most)
+		return err_set(err, -EINVAL, "%s is out of bounds: 0 to %lld", text, (long long)most);
+	if (r.most < r.least)
+		return err_set(err, -EINVAL, "'%s' ends before it begins", text);
+	*ret = r;
+	return 0;
+}
+
+static int range_parse(const struct conf_option *o, void *field, const char *text, struct err *err)
+{
+	return conf_range_parse(text, o->most, field, err);
+}
+
+static int range_format(const void *field, struct buf *out)
+{
+	char text[CONF_RANGE_TEXT];
+
+	return buf_adds(out, conf_range_format(text, field));
+}
+
+const char *conf_range_format(char ret[static CONF_RANGE_TEXT], const struct conf_range *r)
+{
+	if (r->least == r->most)
+		snprintf(ret, CONF_RANGE_TEXT, "%lld", (long long)r->least);
+	else
+		snprintf(ret, CONF_RANGE_TEXT, "%lld..%lld", (long long)r->least, (long long)r->most);
+	return ret;
+}
+
 static int size_parse(const struct conf_option *o, void *field, const char *text, struct err *err)
 {
 	const char *rest;
@@ -314,6 +354,9 @@ static const struct choice topologies[] = {
     {"declare", TOPOLOGY_DECLARE}, {"passive", TOPOLOGY_PASSIVE}, {"none", TOPOLOGY_NONE}};
 static const struct choice queue_types[] = {{"quorum", QUEUE_QUORUM}, {"classic", QUEUE_CLASSIC}};
 
+static const struct choice scales[] = {{"target_wait", SCALE_BY_TARGET_WAIT},
+    {"queue_depth", SCALE_BY_QUEUE_DEPTH}, {"fixed", SCALE_BY_NOTHING}};
+
 #define CHOICE_TYPE(name, type, words)                                                             \
 	static int name##_parse(                                                                   \
 	    const struct conf_option *o UNUSED, void *field, const char *text, struct err *err)    \
@@ -333,6 +376,7 @@ CHOICE_TYPE(bool, conf_BOOL, bools)
 CHOICE_TYPE(level, conf_LEVEL, levels)
 CHOICE_TYPE(topology, conf_TOPOLOGY, topologies)
 CHOICE_TYPE(queue_type, conf_QUEUE_TYPE, queue_types)
+CHOICE_TYPE(scale, conf_SCALE, scales)
 
 /* --- what jobs need --------------------------------------------------------------------------- */
 
@@ -397,12 +441,14 @@ static const struct type_ops types[CONF_TYPE_COUNT] = {
     [CONF_ENV] = {env_parse, command_format, words_clear},
     [CONF_INT] = {int_parse, int_format, NULL},
     [CONF_AUTO] = {auto_parse, auto_format, NULL},
+    [CONF_RANGE] = {range_parse, range_format, NULL},
     [CONF_DURATION] = {duration_parse, duration_format, NULL},
     [CONF_SIZE] = {size_parse, size_format, NULL},
     [CONF_BOOL] = {bool_parse, bool_format, NULL},
     [CONF_LEVEL] = {level_parse, level_format, NULL},
     [CONF_TOPOLOGY] = {topology_parse, topology_format, NULL},
     [CONF_QUEUE_TYPE] = {queue_type_parse, queue_type_format, NULL},
+    [CONF_SCALE] = {scale_parse, scale_format, NULL},
     [CONF_BACKOFF] = {backoff_type_parse, backoff_type_format, NULL},
     [CONF_EXITS] = {exits_parse, exits_format, NULL},
 };
@@ -412,6 +458,7 @@ union any_field {
 	char *text;
 	struct conf_words words;
 	int64_t number;
+	conf_RANGE range;
 	conf_BACKOFF backoff;
 	conf_EXITS exits;
 };
@@ -421,9 +468,9 @@ static size_t field_size(enum conf_type type)
 	static const size_t sizes[CONF_TYPE_COUNT] = {
 #define SIZE_OF(TYPE) [CONF_##TYPE] = sizeof(conf_##TYPE)
 	    SIZE_OF(TEXT), SIZE_OF(PATH), SIZE_OF(WORDS), SIZE_OF(URLS), SIZE_OF(COMMAND),
-	    SIZE_OF(ENV), SIZE_OF(INT), SIZE_OF(AUTO), SIZE_OF(DURATION), SIZE_OF(SIZE), SIZE_OF(BOOL),
-	    SIZE_OF(LEVEL), SIZE_OF(TOPOLOGY), SIZE_OF(QUEUE_TYPE), SIZE_OF(BACKOFF),
-	    SIZE_OF(EXITS)};
+	    SIZE_OF(ENV), SIZE_OF(INT), SIZE_OF(AUTO), SIZE_OF(RANGE), SIZE_OF(DURATION), SIZE_OF(SIZE), SIZE_OF(BOOL),
+	    SIZE_OF(LEVEL), SIZE_OF(TOPOLOGY), SIZE_OF(QUEUE_TYPE), SIZE_OF(SCALE),
+	    SIZE_OF(BACKOFF), SIZE_OF(EXITS)};
 
 	return sizes[type];
 }

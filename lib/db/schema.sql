@@ -95,3 +95,15 @@ CREATE TABLE tombstone (
 CREATE TABLE pause (
 	queue TEXT PRIMARY KEY
 ) WITHOUT ROWID;
+
+-- migration: 3
+-- Changes of the number of workers, the last ones.
+CREATE TABLE scaling (
+	id INTEGER PRIMARY KEY AUTOINCREMENT,
+	pool TEXT NOT NULL,
+	at_wall_ms INTEGER NOT NULL,
+	before INTEGER NOT NULL,
+	after INTEGER NOT NULL,
+	reason TEXT NOT NULL
+);
+CREATE INDEX scaling_pool ON scaling (pool, id);

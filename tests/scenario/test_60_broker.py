@@ -97,7 +97,7 @@ def test_a_deleted_queue_is_declared_and_consumed_again(skep: Skep, broker: Brok
 
 def test_an_unroutable_submit_is_loud_and_not_lost(skep: Skep, broker: Broker) -> None:
     prepare(skep, "classic").start()
-    skep.wait_consuming("work")
+    skep.wait_done(skep.submit("echo", "first", queue="work"))  # all is declared that will be
     broker.unbind("work", "skep.in")
     job_id = skep.submit("echo", "patient", queue="work")
     skep.wait_log("no queue 'work' takes jobs")

@@ -218,7 +218,7 @@ static inline struct rig *rig_of(const char *text)
 	rig->conf = conf_parse(slice_str(all), "/test.conf", &err);
 	if (!rig->conf)
 		fail_msg("%s", err.text);
-	rig->board = board_create(4, &err);
+	rig->board = board_create(4, 1, &err);
 	assert_non_null(rig->board);
 	board_assign(rig->board, SLOT, &identity);
 	listen_socket(rig);

@@ -20,7 +20,7 @@
 static struct board *made(void)
 {
 	struct err err = {0};
-	struct board *b = board_create(SLOTS, &err);
+	struct board *b = board_create(SLOTS, 1, &err);
 
 	if (!b)
 		fail_msg("%s", err.text);
@@ -163,12 +163,34 @@ static void test_readers_never_see_halves(void **state)
 	board_close(b);
 }
 
+static void test_a_pool_is_seen_by_others(void **state UNUSED)
+{
+	struct err err = {0};
+	struct board *b = board_create(SLOTS, 2, &err), *other;
+	struct board_pool pool = {.target = 3, .least = 1, .most = 8}, seen;
+
+	assert_non_null(b);
+	other = board_open(board_fd(b), false, &err);
+	assert_non_null(other);
+	assert_int_equal(board_pools(other), 2);
+	slice_copy(pool.change[0].reason, sizeof pool.change[0].reason, slice_str("why"));
+	pool.changes = 1;
+	board_show_pool(b, 1, &pool);
+	board_read_pool(other, 1, &seen);
+	assert_memory_equal(&seen, &pool, sizeof pool);
+	board_read_pool(other, 0, &seen);
+	assert_int_equal(seen.target, 0);
+	board_close(other);
+	board_close(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_a_slot_from_assignment_to_clearing),
 	    cmocka_unit_test(test_the_memory_is_sealed),
 	    cmocka_unit_test(test_what_is_no_board_is_refused),
+	    cmocka_unit_test(test_a_pool_is_seen_by_others),
 	    cmocka_unit_test(test_readers_never_see_halves),
 	};
 

@@ -58,7 +58,7 @@ static void test_every_type_is_read(void **state)
 	assert_int_equal(c->broker.heartbeat, 90000);
 	assert_int_equal(c->pools[0].queues.n, 3);
 	assert_string_equal(c->pools[0].queues.v[1], "two words");
-	assert_int_equal(c->pools[0].workers, 4);
+	assert_int_equal(c->pools[0].workers.most, 4);
 	assert_int_equal(c->pools[0].max_body, 2 << 20);
 	assert_int_equal(c->nqueues, 3);
 	assert_ptr_equal(conf_queue(c, slice_str("three")), &c->queues[2]);
@@ -119,12 +119,17 @@ static const struct {
     {"[pool a]\nworkers\n", "f:2: neither a [section] nor name = value"},
     {"[pool a\n", "f:1: a section ends with ]"},
     {"[pool a] b\n", "f:1: there is text after the ]"},
-    {"[pool a]\nworkers = many\n", "f:2: workers: 'many' is no whole number"},
+    {"[pool a]\nworkers = many\n", "f:2: workers: 'many' is neither a whole number nor a range such as 2..16"},
+    {"[pool a]\nworkers = 8..2\n", "f:2: workers: '8..2' ends before it begins"},
+    {"[pool a]\nworkers = 2..\n", "f:2: workers: '2..' is neither a whole number nor a range"},
+    {"[pool a]\nworkers = 2..2000\n", "f:2: workers: 2..2000 is out of bounds: 0 to 1024"},
+    {"[pool a]\nworkers = 2..4\nscale = fixed\n", "f:3: [pool a] scale: fixed needs one number of workers, not 2..4"},
+    {"[pool a]\nscale = soon\n", "f:2: scale: 'soon' is none of target_wait, queue_depth, fixed"},
     {"[pool a]\nprefetch = 0\n", "f:2: prefetch: 0 is out of bounds: 1 to 2000"},
     {"[pool a]\nprefetch = automatic\n", "f:2: prefetch: 'automatic' is neither a whole number nor auto"},
     {"[pool a]\nworkers = 2000\n", "f:2: workers: 2000 is out of bounds: 0 to 1024"},
-    {"[pool a]\nworkers = 99999999999999999999\n", "f:2: workers: '9999"},
-    {"[pool a]\nworkers =\n", "f:2: workers: '' is no whole number"},
+    {"[pool a]\nworkers = 99999999999999999999\n", "f:2: workers: 9999"},
+    {"[pool a]\nworkers =\n", "f:2: workers: '' is neither a whole number"},
     {"[pool a]\ntake_after = 1h\n", "f:2: take_after: 1h is out of bounds: 1s to 25m"},
     {"[broker]\nconnect_timeout = 1ms\n", "1ms is out of bounds: 100ms to 1m"},
     {"[pool a]\ntake_after = soon\n", "f:2: take_after: 'soon' is no duration: 250ms"},
@@ -275,7 +280,8 @@ static void test_the_dump_hides_secrets_and_names_origins(void **state)
 	assert_non_null(strstr(text, "\n[queue p]\n"));
 	again = conf_parse(slice_str(text), NULL, &err);
 	assert_non_null(again);
-	assert_int_equal(again->pools[0].workers, 3);
+	assert_int_equal(again->pools[0].workers.most, 3);
+	assert_int_equal(again->pools[0].workers.least, 3);
 	conf_free(again);
 	conf_free(c);
 }
@@ -373,7 +379,7 @@ static void test_parts_and_password(void **state)
 	c = conf_load(file, &err);
 	if (!c)
 		fail_msg("%s", err.text);
-	assert_int_equal(c->pools[0].workers, 3);
+	assert_int_equal(c->pools[0].workers.most, 3);
 	assert_int_equal(c->pools[0].prefetch, 5);
 	assert_int_equal(c->pools[1].prefetch, 0); /* auto */
 	assert_string_equal(c->broker.url.v[0], "amqp://app:p%40ss%20w%2Frd%3A%25@h/v");

@@ -20,7 +20,7 @@
 static struct board *made(void)
 {
 	struct err err = {0};
-	struct board *b = board_create(2, &err);
+	struct board *b = board_create(2, 1, &err);
 
 	if (!b)
 		fail_msg("%s", err.text);
