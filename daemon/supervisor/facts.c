@@ -9,27 +9,12 @@
 #define OWN_KEPT_MS 15000
 #define RSS_FADES 16 /* the part that is forgotten with each look */
 
-static unsigned slots_of(const struct conf *conf, const struct conf_pool *pool)
-{
-	int64_t slots = 1;
-
-	for (size_t i = 0; i < pool->queues.n; i++) {
-		const struct conf_queue *queue = conf_queue(conf, slice_str(pool->queues.v[i]));
-		const struct conf_handler *handler =
-		    queue && queue->handler ? conf_handler(conf, slice_str(queue->handler)) : NULL;
-
-		if (handler && handler->concurrency > slots)
-			slots = handler->concurrency;
-	}
-	return (unsigned)slots;
-}
-
 void facts_init(struct facts *f, const struct conf *conf, const struct crew *crew)
 {
 	size_t n = crew->pool->queues.n;
 
 	*f = (struct facts){.nqueues = n < BOARD_FLOWS_MAX ? n : BOARD_FLOWS_MAX,
-	    .slots = slots_of(conf, crew->pool)};
+	    .slots = conf_pool_slots(conf, crew->pool)};
 	f->queues = xcalloc(f->nqueues, sizeof *f->queues);
 	f->run_us = xcalloc(f->nqueues, sizeof *f->run_us);
 	f->seen = xcalloc(crew->n, sizeof *f->seen);

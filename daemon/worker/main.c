@@ -245,22 +245,6 @@ static void name_node(struct worker *w)
 		slice_copy(w->node, sizeof w->node, slice_str("localhost"));
 }
 
-/* Runs that go on at a time, as far as the queues' own handlers tell. */
-static uint32_t slots_of(const struct conf *conf, const struct conf_pool *pool)
-{
-	int64_t slots = 1;
-
-	for (size_t i = 0; i < pool->queues.n; i++) {
-		const struct conf_queue *queue = conf_queue(conf, slice_str(pool->queues.v[i]));
-		const struct conf_handler *handler =
-		    queue && queue->handler ? conf_handler(conf, slice_str(queue->handler)) : NULL;
-
-		if (handler && handler->concurrency > slots)
-			slots = handler->concurrency;
-	}
-	return (uint32_t)slots;
-}
-
 static int worker_start(struct process *p, struct err *err)
 {
 	static const struct store_link_ops link_ops = {
@@ -281,7 +265,7 @@ static int worker_start(struct process *p, struct err *err)
 	name_node(w);
 	w->environment = environment_new(p->conf, w->node, p->name, environ);
 	connection = xasprintf("skep %s %s", w->node, p->name);
-	prefetch_init(&w->prefetch, (uint32_t)pool->prefetch, slots_of(p->conf, pool),
+	prefetch_init(&w->prefetch, (uint32_t)pool->prefetch, conf_pool_slots(p->conf, pool),
 	    embedded ? 1 : (uint32_t)pool->queues.n);
 	w->dispatch = dispatch_new(&(struct dispatch_config){.loop = p->loop,
 				       .conf = p->conf,

@@ -221,3 +221,18 @@ const struct conf_handler *conf_handler(const struct conf *c, struct slice type)
 	}
 	return NULL;
 }
+
+uint32_t conf_pool_slots(const struct conf *c, const struct conf_pool *p)
+{
+	int64_t slots = 1;
+
+	for (size_t i = 0; i < p->queues.n; i++) {
+		const struct conf_queue *queue = conf_queue(c, slice_str(p->queues.v[i]));
+		const struct conf_handler *handler =
+		    queue && queue->handler ? conf_handler(c, slice_str(queue->handler)) : NULL;
+
+		if (handler && handler->concurrency > slots)
+			slots = handler->concurrency;
+	}
+	return (uint32_t)slots;
+}

@@ -134,6 +134,9 @@ static inline int64_t conf_pool_most(const struct conf_pool *p)
 	return p->workers.most > CONF_POOL_ROOM ? p->workers.most : CONF_POOL_ROOM;
 }
 
+/* Runs that go on at a time in one of its workers, as far as the handlers of its queues tell: 1 to 64. */
+uint32_t conf_pool_slots(const struct conf *c, const struct conf_pool *p);
+
 static inline size_t conf_queue_index(const struct conf *c, const struct conf_queue *q)
 {
 	return (size_t)(q - c->queues);
