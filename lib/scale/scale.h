@@ -45,7 +45,7 @@ struct scale_policy {
 
 	/* target_wait */
 	int64_t target_wait_ms; /* 99 of 100 jobs are to start within it (5000) */
-	int64_t hold_ms; /* so long is kept what is not needed any more (30000); longer where workers had to come back */
+	int64_t hold_ms; /* what is not needed any more is kept so long (30000); longer where workers came back */
 
 	/* queue_depth */
 	unsigned jobs_per_worker;      /* ready jobs for which one worker is wanted (10) */
