@@ -6,7 +6,9 @@
 #include "lib/scale/scale_wait.h"
 
 #define PENALTY_MAX 3 /* a hold is doubled so often at most */
-#define BAND 0.25     /* of a worker: so much less must be needed before one is too many */
+#define BAND E(B, 0.25)
+#define PASSING_STARTS E(PS, 4)
+#define PASSING_LEAST_MS E(PL, 2000)
 #define RSS_UNKNOWN (32 << 20) /* bytes that a worker is taken for while none has been seen */
 
 /* --- the policy ------------------------------------------------------------------------------- */
@@ -85,51 +87,65 @@ static unsigned most_now(const struct scale_policy *p, const struct scale_facts 
 
 /* --- the rules -------------------------------------------------------------------------------- */
 
-/* Shrinks once fewer have been enough for the hold: to the most that was needed meanwhile. */
-static unsigned settle(const struct scale_policy *p, struct scale_memory *m, int64_t now, int64_t hold_ms,
-    unsigned want, struct scale_decision *d)
+/* Shrinks once fewer have been enough for the hold: to the most that was needed meanwhile. Returns how long
+ * that will take, 0 if no fewer are wanted. */
+static int64_t follow(struct scale_level *l, int64_t now, int64_t hold_ms, unsigned want)
 {
-	unsigned target = m->target;
+	if (want >= l->n) {
+		if (want > l->n && l->shrunk_at && now - l->shrunk_at < 2 * hold_ms &&
+		    l->n < l->shrunk_from && l->penalty < PENALTY_MAX)
+			l->penalty++;
+		l->changed_at = want > l->n ? now : l->changed_at;
+		l->needed_at = now;
+		l->low = 0;
+		l->n = want;
+		return 0;
+	}
+	l->low = want > l->low ? want : l->low;
+	if (l->penalty && now - l->changed_at > 8 * hold_ms)
+		l->penalty--;
+	hold_ms <<= l->penalty;
+	if (now - l->needed_at < hold_ms)
+		return l->needed_at + hold_ms - now;
+	l->shrunk_from = l->n;
+	l->shrunk_at = l->changed_at = l->needed_at = now;
+	l->n = l->low;
+	l->low = 0;
+	return 0;
+}
 
-	if (want >= target) {
-		if (want > target && m->shrunk_at && now - m->shrunk_at < 2 * hold_ms &&
-		    target < m->shrunk_from && m->penalty < PENALTY_MAX)
-			m->penalty++;
-		m->needed_at = now;
-		m->low = 0;
-		return want;
-	}
-	m->low = want > m->low ? want : m->low;
-	if (m->penalty && now - m->changed_at > 8 * hold_ms)
-		m->penalty--;
-	hold_ms <<= m->penalty;
-	d->hold_left_ms = m->needed_at + hold_ms - now;
-	if (d->hold_left_ms > 0) {
-		d->reason = p->rule == SCALE_QUEUE_DEPTH ? SCALE_REASON_COOLDOWN : SCALE_REASON_HOLD;
-		return target;
-	}
-	d->hold_left_ms = 0;
-	d->reason = SCALE_REASON_IDLE;
-	m->shrunk_at = now;
-	m->shrunk_from = target;
-	m->needed_at = now;
-	target = m->low;
-	m->low = 0;
-	return target;
+/* What is a little less than there are is as good as what there are. */
+static unsigned banded(const struct scale_policy *p, double need, unsigned n)
+{
+	unsigned want = within(p, need);
+
+	return want < n && need > 0 && need + BAND > n - 1 ? n : want;
+}
+
+static int64_t passing_hold(const struct scale_policy *p, const struct scale_facts *f)
+{
+	int64_t hold_ms = PASSING_STARTS * (f->start_ms > 0 ? f->start_ms : 0);
+
+	hold_ms = hold_ms > PASSING_LEAST_MS ? hold_ms : PASSING_LEAST_MS;
+	return hold_ms < p->hold_ms ? hold_ms : p->hold_ms;
 }
 
 static unsigned by_wait(const struct scale_policy *p, const struct scale_facts *f,
     const struct scale_sum *sum, struct scale_memory *m, struct scale_decision *d)
 {
-	enum scale_reason grow;
-	unsigned want;
+	struct scale_need need = scale_wait_need(p, f, sum, d->before);
+	int64_t lasting_ms, passing_ms;
+	unsigned target;
 
-	d->need = scale_wait_need(p, f, sum, d->before, &grow);
-	want = within(p, d->need);
-	if (want < m->target && d->need > 0 && d->need + BAND > m->target - 1)
-		want = m->target;
-	d->reason = want > m->target ? grow : SCALE_REASON_STEADY;
-	return settle(p, m, f->now, p->hold_ms, want, d);
+	d->need = fmax(need.arrivals, need.all);
+	lasting_ms = follow(&m->lasting, f->now, p->hold_ms, banded(p, need.arrivals, m->lasting.n));
+	passing_ms = follow(&m->passing, f->now, passing_hold(p, f), banded(p, need.all, m->passing.n));
+	target = m->lasting.n > m->passing.n ? m->lasting.n : m->passing.n;
+	d->reason = target > m->target ? need.reason : target < m->target ? SCALE_REASON_IDLE : SCALE_REASON_STEADY;
+	d->hold_left_ms = lasting_ms > passing_ms ? lasting_ms : passing_ms;
+	if (target == m->target && d->hold_left_ms > 0)
+		d->reason = SCALE_REASON_HOLD;
+	return target;
 }
 
 static unsigned by_depth(const struct scale_policy *p, const struct scale_facts *f,
@@ -143,8 +159,12 @@ static unsigned by_depth(const struct scale_policy *p, const struct scale_facts 
 		want = m->target;
 	if (want < m->target && sum->backlog >= p->shrink_below)
 		want = m->target;
-	d->reason = want > m->target ? SCALE_REASON_DEPTH : SCALE_REASON_STEADY;
-	return settle(p, m, f->now, p->cooldown_ms, want, d);
+	d->hold_left_ms = follow(&m->lasting, f->now, p->cooldown_ms, want);
+	d->reason = d->hold_left_ms > 0		 ? SCALE_REASON_COOLDOWN
+		    : m->lasting.n > m->target ? SCALE_REASON_DEPTH
+		    : m->lasting.n < m->target ? SCALE_REASON_IDLE
+					       : SCALE_REASON_STEADY;
+	return m->lasting.n;
 }
 
 /* --- deciding --------------------------------------------------------------------------------- */
@@ -179,6 +199,14 @@ static unsigned cap(const struct scale_policy *p, const struct scale_facts *f, u
 	return most > p->min ? most : p->min;
 }
 
+/* The number is kept for other reasons than need: no hold runs meanwhile. */
+static void hold_on(struct scale_memory *m, int64_t now)
+{
+	m->lasting.needed_at = m->passing.needed_at = now;
+	m->lasting.low = m->passing.low = 0;
+	m->passing.n = m->target;
+}
+
 static unsigned choose(const struct scale_policy *p, const struct scale_facts *f,
     const struct scale_sum *sum, struct scale_memory *m, struct scale_decision *d)
 {
@@ -192,14 +220,14 @@ static unsigned choose(const struct scale_policy *p, const struct scale_facts *f
 	if (kept != m->target) { /* the bounds have moved */
 		d->reason = kept > m->target ? SCALE_REASON_MINIMUM : SCALE_REASON_MAXIMUM;
 		m->target = kept;
-		m->needed_at = f->now;
+		hold_on(m, f->now);
 		d->need = kept;
 		return kept;
 	}
 	if (sum->unknown || sum->stale) {
 		d->reason = sum->unknown ? SCALE_REASON_UNKNOWN : SCALE_REASON_STALE;
 		d->need = kept;
-		m->needed_at = f->now;
+		hold_on(m, f->now);
 		return kept;
 	}
 	return p->rule == SCALE_QUEUE_DEPTH ? by_depth(p, f, sum, m, d) : by_wait(p, f, sum, m, d);
@@ -207,9 +235,9 @@ static unsigned choose(const struct scale_policy *p, const struct scale_facts *f
 
 static void remember(struct scale_memory *m, int64_t now, unsigned target)
 {
-	if (target != m->target)
-		m->changed_at = now;
 	m->target = target;
+	m->lasting.n = m->lasting.n < target ? m->lasting.n : target;
+	m->passing.n = m->passing.n < target ? m->passing.n : target;
 	m->now = now;
 	m->known = true;
 }
@@ -224,8 +252,7 @@ struct scale_decision scale_decide(
 
 	if (!m->known || f->now < m->now) { /* the first call, or a clock that went back */
 		m->target = d.before > p.max ? p.max : d.before > p.min ? d.before : p.min;
-		m->needed_at = m->changed_at = f->now;
-		m->shrunk_at = 0;
+		m->lasting = m->passing = (struct scale_level){.n = m->target, .needed_at = f->now, .changed_at = f->now};
 	}
 	scale_learn(f, m);
 	sum = scale_sum(&p, f, m);
@@ -246,7 +273,7 @@ void scale_grant(struct scale_decision *d, struct scale_memory *m, unsigned gran
 	d->target = granted;
 	d->cap = SCALE_CAP_SHARE;
 	d->reason = SCALE_REASON_SHARED;
-	m->target = granted;
+	remember(m, m->now, granted);
 }
 
 /* --- words ------------------------------------------------------------------------------------ */

@@ -105,18 +105,25 @@ struct scale_seen {
 	bool known;             /* the counters have been read once */
 };
 
+/* A number of workers that follows what is wanted: up at once, down to the most that was wanted during a hold. */
+struct scale_level {
+	unsigned n;
+	int64_t needed_at;    /* when as many as now were wanted last */
+	unsigned low;         /* the most that was wanted since then */
+	int64_t changed_at;
+	int64_t shrunk_at;
+	unsigned shrunk_from; /* how many there were before */
+	unsigned penalty;     /* how often it had to grow again soon after */
+};
+
 /* What a pool remembers between two calls. Starts as zero; belongs to one pool and one caller. */
 struct scale_memory {
 	bool known; /* there was a call */
 	uint32_t epoch;
 	int64_t now;           /* of the last call */
 	unsigned target;       /* of the last call, as granted */
-	int64_t changed_at;    /* when the target changed last */
-	int64_t needed_at;     /* when as many as now were needed last */
-	unsigned low;          /* the most that was needed since then */
-	int64_t shrunk_at;     /* when workers were retired last */
-	unsigned shrunk_from;  /* how many there were before */
-	unsigned penalty;      /* how often retired workers had to come back soon */
+	struct scale_level lasting; /* what arrivals ask for, or the depth */
+	struct scale_level passing; /* that and what waits now */
 	struct scale_seen queues[SCALE_QUEUES_MAX];
 };
 

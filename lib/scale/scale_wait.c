@@ -16,9 +16,12 @@
 
 #include <math.h>
 
-#define RATE_S 8.0      /* arrivals are smoothed over so long... */
-#define SERVICE_S 60.0  /* ...and run times over so long */
-#define HEADROOM 0.1
+#define RATE_S E(RS, 8.0)      /* arrivals are smoothed over so long... */
+#define SERVICE_S E(SS, 60)
+#define HEADROOM E(H, 0.1)
+#define SPARE E(SP, 1)
+#define GOAL E(G, 0)
+#define ROUND E(R, 0)
 #define DRAIN_LEAST 0.25 /* of the target that is left for draining, however slow workers start */
 #define RARE 0.5        /* jobs that are expected within the hold: for fewer no worker is kept */
 #define PROBE_LEAST 2    /* workers that are tried while nobody knows how long a job takes */
@@ -149,29 +152,43 @@ struct scale_sum scale_sum(
 	return sum;
 }
 
-double scale_wait_need(const struct scale_policy *p, const struct scale_facts *f,
-    const struct scale_sum *sum, unsigned before, enum scale_reason *ret_reason)
+/* Others do their part of it, and one that does nothing leaves it all to us in the end. */
+static double ours(double need, unsigned foreign)
 {
-	double target_s = (double)p->target_wait_ms / 1000, drain_s, arrivals, backlog, need;
-	double start_s = f->start_ms > 0 ? (double)f->start_ms / 1000 : 0;
+	return fmax(need - foreign, need / (1.0 + foreign));
+}
+
+struct scale_need scale_wait_need(
+    const struct scale_policy *p, const struct scale_facts *f, const struct scale_sum *sum, unsigned before)
+{
+	double target_s = (double)p->target_wait_ms / 1000, start_s = f->start_ms > 0 ? (double)f->start_ms / 1000 : 0;
+	double drain_s, arrivals, backlog;
+	struct scale_need need = {0};
 
 	if (sum->service_ms < 0) {
 		double some = fmax(PROBE_LEAST, 2.0 * before);
 
-		*ret_reason = before ? SCALE_REASON_PROBE : SCALE_REASON_FIRST;
-		return fmin((double)sum->backlog + (double)sum->running, some);
+		need.reason = before ? SCALE_REASON_PROBE : SCALE_REASON_FIRST;
+		need.all = fmin((double)sum->backlog + (double)sum->running, some);
+		return need;
 	}
-	drain_s = fmax(target_s - start_s - SCALE_POLL_FAST_MS / 1000.0, target_s * DRAIN_LEAST);
+	drain_s = fmax((target_s - start_s - SCALE_POLL_FAST_MS / 1000.0) * E(D,1), target_s * DRAIN_LEAST);
 	arrivals = sum->load * (1 + HEADROOM) +
-		   sqrt(sum->load) * fmin(1, sum->service_ms / (double)p->target_wait_ms);
-	backlog = fmin(sum->work / drain_s, (double)sum->backlog);
-	need = (arrivals + backlog) / p->concurrency;
-	if (sum->backlog + sum->running > 0)
-		need = fmax(need, 0.5); /* what is there needs somebody */
-	else if (sum->arrival * (double)p->hold_ms / 1000 < RARE)
-		need = 0; /* the next one is too far away to wait for it */
-	need = fmax(need - sum->foreign, need / (1.0 + sum->foreign));
-	*ret_reason = before == 0 ? SCALE_REASON_FIRST
+		   SPARE * sqrt(sum->load) * fmin(1, sum->service_ms / (double)p->target_wait_ms);
+	backlog = fmin(fmax(sum->work - GOAL * target_s * sum->load, 0) / drain_s, (double)sum->backlog);
+	need.reason = before == 0 ? SCALE_REASON_FIRST
 		      : arrivals > backlog ? SCALE_REASON_ARRIVALS : SCALE_REASON_BACKLOG;
+	need.arrivals = arrivals / p->concurrency;
+	need.all = (arrivals + backlog) / p->concurrency;
+	need.arrivals -= ROUND;
+	need.all -= ROUND;
+	if (sum->arrival * (double)p->hold_ms / 1000 < RARE)
+		need.arrivals = 0; /* the next one is too far away to wait for it */
+	else
+		need.arrivals = fmax(need.arrivals, 0.5);
+	if (sum->backlog + sum->running > 0)
+		need.all = fmax(need.all, 0.5); /* what is there needs somebody */
+	need.arrivals = ours(need.arrivals, sum->foreign);
+	need.all = ours(need.all, sum->foreign);
 	return need;
 }
