@@ -10,6 +10,7 @@
 #include "client/help.h"
 #include "client/inspect.h"
 #include "client/list.h"
+#include "client/move.h"
 #include "client/node.h"
 #include "client/scale.h"
 #include "client/submit.h"

@@ -106,7 +106,7 @@ static bool header_time(const struct header *h, int64_t *ret_wall_ms)
 struct reading {
 	struct job *job;
 	int64_t now_wall_ms;
-	int64_t ready_wall_ms, stamped_wall_ms; /* 0: not given */
+	int64_t ready_wall_ms, stamped_wall_ms, due_wall_ms; /* 0: not given */
 };
 
 typedef bool header_fn(struct reading *r, const struct header *h);
@@ -217,6 +217,13 @@ static bool read_ready(struct reading *r, const struct header *h)
 	return true;
 }
 
+static bool read_due(struct reading *r, const struct header *h)
+{
+	if (h->kind == HEADER_INT && h->integer > 0)
+		r->due_wall_ms = h->integer;
+	return true;
+}
+
 static bool read_stamped(struct reading *r, const struct header *h)
 {
 	if (h->kind == HEADER_INT && h->integer > 0)
@@ -239,6 +246,7 @@ static const struct {
     {"skep-parcel", "a number", read_parcel},
     {"skep-node", "text", read_node},
     {"skep-ready", "a number", read_ready},
+    {"skep-at", "a number", read_due},
     {"timestamp_in_ms", "a number", read_stamped},
     {"x-delivery-count", "a number", read_deliveries},
 };
@@ -316,7 +324,7 @@ int envelope_read(struct job *ret, const struct message *m, struct slice queue, 
 	for (size_t i = 0; i < m->nheaders && rc == 0; i++)
 		rc = read_header(&r, &m->headers[i], err);
 	if (ret->parcel)
-		ret->at_wall_ms = JOB_NOT_GIVEN;
+		ret->at_wall_ms = r.due_wall_ms ? r.due_wall_ms : JOB_NOT_GIVEN;
 	find_ready(&r);
 	return rc;
 }
@@ -383,6 +391,8 @@ void envelope_write(struct message *ret, const struct job *job)
 		add_int(ret, "skep-parcel", (int64_t)job->parcel);
 	if (job->parcel && job->ready_wall_ms > 0)
 		add_int(ret, "skep-ready", job->ready_wall_ms);
+	if (job->parcel && job->at_wall_ms > 0)
+		add_int(ret, "skep-at", job->at_wall_ms);
 	add_text(ret, "skep-node", job->node);
 }
 

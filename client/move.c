@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The files and the database are skepd's, so that it does the work (`skepd --move`): it is told where to on its standard
+ * input, which nobody else can read, and says how far it is on its standard output. A ^C reaches it as the terminal's.
+ */
+#include "client/move.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+
+#include "client/progress.h"
+#include "lib/base/spawn.h"
+#include "lib/conf/conf_url.h"
+
+#define TARGET_BYTES 65536
+
+/* --- where to --------------------------------------------------------------------------------- */
+
+/* The first line of standard input, or the option itself. False after a complaint. */
+static bool read_target(const struct cli *cli, char ret[static TARGET_BYTES])
+{
+	const char *to = cli->args.to;
+	struct err err = {0};
+
+	if (!to) {
+		cli_complain("move needs --to: embedded, or the url of a broker; see 'skep help move'");
+		return false;
+	}
+	if (conf_url_has_password(to)) {
+		cli_complain("everybody on this machine can see a password on a command line: give the url on "
+			     "standard input with `--to -`, or leave the password out and set password_file");
+		return false;
+	}
+	if (strcmp(to, "-") != 0)
+		slice_copy(ret, TARGET_BYTES, slice_str(to));
+	else if (!fgets(ret, TARGET_BYTES, stdin))
+		*ret = '\0';
+	ret[strcspn(ret, "\r\n")] = '\0';
+	if (conf_url_check(ret, &err) == 0)
+		return true;
+	cli_complain("%s", err.text);
+	return false;
+}
+
+/* --- skepd ------------------------------------------------------------------------------------ */
+
+/* The one of this build or installation, else that of $PATH. */
+static char *find_skepd(void)
+{
+	static const char *const places[] = {"skepd", "../sbin/skepd"};
+	char own[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", own, sizeof own - 1);
+
+	for (size_t i = 0; n > 0 && i < ARRAY_SIZE(places); i++) {
+		char *path;
+
+		own[n] = '\0';
+		path = xasprintf("%.*s/%s", (int)(strrchr(own, '/') - own), own, places[i]);
+		if (access(path, X_OK) == 0)
+			return path;
+		free(path);
+	}
+	return spawn_find("skepd", NULL);
+}
+
+struct mover {
+	pid_t pid;
+	FILE *in, *out;
+};
+
+static bool start(const struct cli *cli, struct mover *ret)
+{
+	char *argv[] = {(char *)(uintptr_t)"skepd", (char *)(uintptr_t)(cli->args.dry_run ? "--move-count" : "--move"),
+	    NULL, NULL, NULL};
+	auto_free char *path = find_skepd();
+	auto_fd int in_read = -1, in_write = -1, out_read = -1, out_write = -1;
+	struct err err = {0};
+	int in[2], out[2];
+
+	if (cli->args.config) {
+		argv[2] = (char *)(uintptr_t)"-c";
+		argv[3] = (char *)(uintptr_t)cli->args.config;
+	}
+	if (!path) {
+		cli_complain("cannot find skepd beside skep or in $PATH");
+		return false;
+	}
+	if (pipe2(in, O_CLOEXEC) == 0) {
+		in_read = in[0];
+		in_write = in[1];
+	}
+	if (pipe2(out, O_CLOEXEC) == 0) {
+		out_read = out[0];
+		out_write = out[1];
+	}
+	const struct spawn_fd fds[] = {{in_read, STDIN_FILENO}, {out_write, STDOUT_FILENO}, {STDERR_FILENO, STDERR_FILENO}};
+	const struct spawn s = {.path = path, .argv = argv, .envp = environ, .fds = fds, .nfds = ARRAY_SIZE(fds)};
+
+	if (in_read < 0 || out_read < 0)
+		err_sys(&err, errno, "cannot make a pipe");
+	else if (spawn_process(&s, &ret->pid, &err) == 0) {
+		ret->in = fdopen(take_fd(&in_write), "w");
+		ret->out = fdopen(take_fd(&out_read), "r");
+		return true;
+	}
+	cli_complain("%s", err.text);
+	return false;
+}
+
+/* Shows each line as it comes; the last one, or NULL if it never came. */
+static struct json *follow(const struct cli *cli, FILE *out)
+{
+	struct json *last = NULL;
+	struct progress progress;
+	size_t size = 0;
+	auto_free char *line = NULL;
+	bool over = false;
+
+	progress_start(&progress, cli->args.no_color);
+	while (!over && getline(&line, &size, out) > 0) {
+		struct json *j = json_parse(slice_str(line), NULL);
+		int64_t moved = cli_number(j, "moved", 0), all = moved + cli_number(j, "left", 0);
+
+		json_get_bool(j, "over", &over);
+		if (!over)
+			progress_update(&progress, (uint64_t)moved, all ? (double)moved / (double)all : -1);
+		json_free(last);
+		last = j;
+	}
+	progress_clear(&progress);
+	if (over)
+		return last;
+	json_free(last);
+	return NULL;
+}
+
+/* --- what became of it ------------------------------------------------------------------------ */
+
+static void print_result(const struct cli *cli, const struct json *r)
+{
+	long long moved = (long long)cli_number(r, "moved", 0), left = (long long)cli_number(r, "left", 0);
+	const char *url = cli_text(r, "url", "");
+	double seconds = 0;
+
+	if (cli->args.dry_run) {
+		printf("%lld job%s would move to %s\n", left, left == 1 ? "" : "s", url);
+		return;
+	}
+	json_get_num(r, "seconds", &seconds);
+	printf("%lld job%s moved in %.1f s. Now set in %s, and start skepd:\n\n[broker]\nurl = %s\n", moved,
+	    moved == 1 ? "" : "s", seconds, cli_text(r, "file", "the configuration"), url);
+	if (strchr(url, '@') && !strstr(url, "//guest@"))
+		printf("; with its password behind the user, user:password@, or with password_file\n");
+}
+
+static int finish(const struct cli *cli, const struct json *r, int code)
+{
+	const char *error = cli_text(r, "error", NULL);
+
+	if (cli->args.json)
+		cli_print_json(cli, r);
+	else if (!error)
+		print_result(cli, r);
+	if (!error)
+		return code;
+	cli_complain("%s", error);
+	if (cli_number(r, "moved", 0) || cli_number(r, "left", 0))
+		cli_complain("%lld jobs moved, %lld left; nothing is lost: the same command goes on",
+		    (long long)cli_number(r, "moved", 0), (long long)cli_number(r, "left", 0));
+	return code;
+}
+
+int move_command(struct cli *cli)
+{
+	char target[TARGET_BYTES];
+	struct mover mover;
+	struct json *last;
+	int status = 0, code;
+
+	if (!read_target(cli, target))
+		return CLI_USAGE;
+	signal(SIGINT, SIG_IGN);
+	if (!start(cli, &mover))
+		return CLI_UNAVAILABLE;
+	fprintf(mover.in, "%s\n", target);
+	fclose(mover.in);
+	last = follow(cli, mover.out);
+	fclose(mover.out);
+	while (waitpid(mover.pid, &status, 0) < 0 && errno == EINTR)
+		continue;
+	if (last && WIFEXITED(status)) {
+		code = finish(cli, last, WEXITSTATUS(status));
+	} else if (WIFEXITED(status) && WEXITSTATUS(status)) {
+		code = WEXITSTATUS(status); /* it has said why */
+	} else {
+		cli_complain("skepd ended before all was moved; nothing is lost: the same command goes on");
+		code = CLI_LATER;
+	}
+	json_free(last);
+	return code;
+}
