@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The files and the database are skepd's, so that it does the work (`skepd --move`): it is told where to on its standard
- * input, which nobody else can read, and says how far it is on its standard output. A ^C reaches it as the terminal's.
+ * The files and the database are skepd's, so that it does the work (`skepd --move`): it is told where to
+ * on its standard input, which nobody else can read, and says how far it is on its standard output. A ^C
+ * reaches it as the terminal's.
  */
 #include "client/move.h"
 
@@ -51,19 +52,14 @@ static bool read_target(const struct cli *cli, char ret[static TARGET_BYTES])
 /* The one of this build or installation, else that of $PATH. */
 static char *find_skepd(void)
 {
-	static const char *const places[] = {"skepd", "../sbin/skepd"};
-	char own[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", own, sizeof own - 1);
+	char own[PATH_MAX] = "", *path;
 
-	for (size_t i = 0; n > 0 && i < ARRAY_SIZE(places); i++) {
-		char *path;
-
-		own[n] = '\0';
-		path = xasprintf("%.*s/%s", (int)(strrchr(own, '/') - own), own, places[i]);
-		if (access(path, X_OK) == 0)
-			return path;
-		free(path);
-	}
+	if (readlink("/proc/self/exe", own, sizeof own - 1) < 0)
+		return spawn_find("skepd", NULL);
+	path = xasprintf("%.*s/skepd", (int)(strrchr(own, '/') - own), own);
+	if (access(path, X_OK) == 0)
+		return path;
+	free(path);
 	return spawn_find("skepd", NULL);
 }
 
@@ -72,43 +68,51 @@ struct mover {
 	FILE *in, *out;
 };
 
+/* False after a complaint. */
+static bool make_pipe(int ret[2])
+{
+	if (pipe2(ret, O_CLOEXEC) == 0)
+		return true;
+	cli_complain("cannot make a pipe: %s", strerror(errno));
+	return false;
+}
+
+static bool spawn(const struct cli *cli, const char *path, int in, int out, pid_t *ret_pid)
+{
+	const char *const words[] = {"skepd", cli->args.dry_run ? "--move-count" : "--move",
+	    cli->args.config ? "-c" : NULL, cli->args.config, NULL};
+	const struct spawn_fd fds[] = {{in, STDIN_FILENO}, {out, STDOUT_FILENO}, {STDERR_FILENO, STDERR_FILENO}};
+	const struct spawn s = {.path = path,
+	    .argv = (char *const *)(uintptr_t)words,
+	    .envp = environ,
+	    .fds = fds,
+	    .nfds = ARRAY_SIZE(fds)};
+	struct err err = {0};
+
+	if (spawn_process(&s, ret_pid, &err) == 0)
+		return true;
+	cli_complain("%s", err.text);
+	return false;
+}
+
 static bool start(const struct cli *cli, struct mover *ret)
 {
-	char *argv[] = {(char *)(uintptr_t)"skepd", (char *)(uintptr_t)(cli->args.dry_run ? "--move-count" : "--move"),
-	    NULL, NULL, NULL};
 	auto_free char *path = find_skepd();
-	auto_fd int in_read = -1, in_write = -1, out_read = -1, out_write = -1;
-	struct err err = {0};
 	int in[2], out[2];
+	bool started;
 
-	if (cli->args.config) {
-		argv[2] = (char *)(uintptr_t)"-c";
-		argv[3] = (char *)(uintptr_t)cli->args.config;
-	}
 	if (!path) {
 		cli_complain("cannot find skepd beside skep or in $PATH");
 		return false;
 	}
-	if (pipe2(in, O_CLOEXEC) == 0) {
-		in_read = in[0];
-		in_write = in[1];
-	}
-	if (pipe2(out, O_CLOEXEC) == 0) {
-		out_read = out[0];
-		out_write = out[1];
-	}
-	const struct spawn_fd fds[] = {{in_read, STDIN_FILENO}, {out_write, STDOUT_FILENO}, {STDERR_FILENO, STDERR_FILENO}};
-	const struct spawn s = {.path = path, .argv = argv, .envp = environ, .fds = fds, .nfds = ARRAY_SIZE(fds)};
-
-	if (in_read < 0 || out_read < 0)
-		err_sys(&err, errno, "cannot make a pipe");
-	else if (spawn_process(&s, &ret->pid, &err) == 0) {
-		ret->in = fdopen(take_fd(&in_write), "w");
-		ret->out = fdopen(take_fd(&out_read), "r");
-		return true;
-	}
-	cli_complain("%s", err.text);
-	return false;
+	if (!make_pipe(in) || !make_pipe(out))
+		return false;
+	started = spawn(cli, path, in[0], out[1], &ret->pid);
+	close(in[0]);
+	close(out[1]);
+	ret->in = fdopen(in[1], "w");
+	ret->out = fdopen(out[0], "r");
+	return started;
 }
 
 /* Shows each line as it comes; the last one, or NULL if it never came. */

@@ -49,7 +49,8 @@ static void on_missing(void *arg, size_t index)
 	depth->missing = true;
 }
 
-/* A pool without workers, or one that grows, wants, and whoever waits for the queues to be empty, to know what waits sooner than others. */
+/* A pool without workers, or one that grows, wants to know what waits sooner than others; so does a
+ * move that waits for the queues to be empty. */
 static void on_watch(struct loop_timer *t)
 {
 	OBJ(struct depths, d, t->arg, DEPTHS_MAGIC);

@@ -75,8 +75,9 @@ void parcels_set_state(struct parcels *p, struct parcel_row *row, enum parcel_st
 /* Makes ready what is due, `most` at most; returns how many. */
 size_t parcels_promote(struct parcels *p, int64_t now_wall_ms, size_t most);
 
-/* From now on everything that is not held may go out, in memory: in the database each keeps its state and its due time,
- * for a node that is started after this one. Once, after parcels_open(). */
+/* From now on everything that is not held may go out. That is known in memory alone: in the database
+ * each keeps its state and its due time, for the node that opens it after this one. Once, after
+ * parcels_open(). */
 void parcels_hasten(struct parcels *p);
 
 /* When one that may go out is to run; JOB_NOT_GIVEN: now. */
@@ -85,7 +86,8 @@ int64_t parcels_due(const struct parcels *p, const struct parcel_row *row);
 /* After a step of the clock: a backoff ends not later than now plus its length. */
 void parcels_clamp(struct parcels *p, int64_t now_wall_ms);
 
-/* The first ready ones of a destination, in the order of their delivery; then those that are early, by their due time. */
+/* The first ready ones of a destination, in the order of their delivery; behind them those that are
+ * early, by their due time. */
 size_t parcels_ready_of(struct parcels *p, struct slice destination, size_t most, int64_t *ret_ids);
 
 /* The next held one after `id`: false at the end. */

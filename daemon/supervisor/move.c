@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How far it is stands on the board, and so it may be behind by a moment. What is over is therefore looked at twice. Of a
- * broker's queue it is also never known what is on its way to the worker: the end is an empty queue, asked for after the
- * worker had nothing left, and a worker that has still had nothing new for MOVE_IDLE_MS.
+ * How far it is stands on the board, which may be behind by a moment: the end is looked at twice. Of a
+ * broker's queue it is never known what is on its way to the worker: the end is an empty queue, asked
+ * for after the worker had nothing left, and a worker that has had nothing new since for MOVE_IDLE_MS.
  */
 #include "daemon/supervisor/move.h"
 
@@ -282,8 +282,8 @@ static int read_target(char ret[static LINE_BYTES_MAX], struct err *err)
 	return 0;
 }
 
-/* The configuration as the move needs it. What goes to a broker goes to the target; what comes back comes from the
- * broker that is configured. */
+/* The configuration as the move needs it: what goes out goes to the target; what comes back comes from
+ * the broker that is configured. */
 static int prepare(struct move *m, struct conf *conf, const char *target, struct err *err)
 {
 	int rc = 0;
@@ -296,12 +296,13 @@ static int prepare(struct move *m, struct conf *conf, const char *target, struct
 	log_open("skepd", conf->daemon.log_level);
 	if (m->how == MOVE_IN && conf_is_embedded(conf))
 		return err_set(err, -EINVAL,
-		    "the configuration names no broker to move from: set [broker] url in '%s' only after the move",
+		    "the configuration names no broker to move from: change [broker] url in '%s' after "
+		    "the move, not before",
 		    conf->file);
 	if (m->how == MOVE_OUT && !conf_is_embedded(conf))
 		return err_set(err, -EINVAL,
-		    "the configuration names a broker already, and what waits there would stay there: move it to "
-		    "embedded first");
+		    "the configuration names a broker already, and what waits there would stay there: "
+		    "move it to embedded first");
 	if (m->how == MOVE_OUT)
 		rc = conf_set_broker(conf, target, err);
 	return rc;

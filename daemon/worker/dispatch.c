@@ -254,10 +254,7 @@ static void show_counts(struct dispatch *x)
 	if (!x->shelf.changed)
 		return;
 	x->shelf.changed = false;
-	x->c.slot->buffered = x->shelf.n[DELIVERY_WAITING] + x->shelf.n[DELIVERY_AHEAD] +
-			      x->shelf.n[DELIVERY_ASKING] + x->shelf.n[DELIVERY_CLEARED];
-	if (x->c.carries)
-		x->c.slot->buffered += x->shelf.n[DELIVERY_TAKING] + x->shelf.n[DELIVERY_RECORDING];
+	x->c.slot->buffered = shelf_buffered(&x->shelf);
 	prefetch_running(x->c.prefetch, x->shelf.n[DELIVERY_RUNNING], clock_mono_us());
 	show_runs(x->c.slot, &x->shelf, x->handlers);
 	x->events->changed(x->arg);
@@ -434,10 +431,8 @@ void dispatch_delivered(struct dispatch *x, struct source *source, struct source
 	show_delivered(x->c.slot, source);
 	if (!x->c.carries)
 		age_arrived(&x->age);
-	else if (d->fault)
-		shelf_bury(&x->shelf, d, OUTCOME_DEAD, d->fault);
 	else
-		shelf_take(&x->shelf, d, "the node moves to the embedded queue");
+		shelf_carry(&x->shelf, d);
 }
 
 /* The store has read its envelope a moment ago. */

@@ -21,6 +21,7 @@
 #define WORKER_MAGIC 0x776f726bu
 #define HURRY_MS 2000
 #define CARRY_PREFETCH 64 /* bodies in memory, of each queue */
+#define CARRY_BODY_BYTES (128 << 20) /* the default of max_body: what no pool takes is dead-lettered */
 #define CANCEL_MS 2000 /* a broker that does not confirm the end of consumption by then is left */
 
 struct worker {
@@ -253,6 +254,7 @@ static struct conf_pool *pool_of_all(const struct conf *conf)
 
 	all->section = xstrdup("move");
 	all->prefetch = CARRY_PREFETCH;
+	all->max_body = CARRY_BODY_BYTES;
 	all->queues.v = xcalloc(conf->nqueues + 1, sizeof *all->queues.v);
 	for (size_t i = 0; i < conf->nqueues; i++)
 		all->queues.v[all->queues.n++] = xstrdup(conf->queues[i].section);

@@ -119,8 +119,8 @@ int conf_sample(struct buf *out);
 
 void conf_free(struct conf *c);
 
-/* Puts another broker in the place of the configured one, in memory. -EINVAL for what is no url; -EACCES and others where
- * the password file cannot be read. The password is not in err. */
+/* Puts another broker in the place of the configured one, in memory. -EINVAL for what is no url, or what
+ * is wrong with the password file; the password is not in err. */
 int conf_set_broker(struct conf *c, const char *url, struct err *err);
 
 /* Is the embedded queue its broker? */
