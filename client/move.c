@@ -157,7 +157,7 @@ static void print_result(const struct cli *cli, const struct json *r)
 	json_get_num(r, "seconds", &seconds);
 	printf("%lld job%s moved in %.1f s. Now set in %s, and start skepd:\n\n[broker]\nurl = %s\n", moved,
 	    moved == 1 ? "" : "s", seconds, cli_text(r, "file", "the configuration"), url);
-	if (strchr(url, '@') && !strstr(url, "//guest@"))
+	if (strchr(url, '@') && !strstr(url, "//guest:guest@"))
 		printf("; with its password behind the user, user:password@, or with password_file\n");
 }
 
@@ -173,7 +173,7 @@ static int finish(const struct cli *cli, const struct json *r, int code)
 		return code;
 	cli_complain("%s", error);
 	if (cli_number(r, "moved", 0) || cli_number(r, "left", 0))
-		cli_complain("%lld jobs moved, %lld left; nothing is lost: the same command goes on",
+		cli_complain("moved: %lld, left: %lld; nothing is lost, the same command goes on",
 		    (long long)cli_number(r, "moved", 0), (long long)cli_number(r, "left", 0));
 	return code;
 }
@@ -201,7 +201,7 @@ int move_command(struct cli *cli)
 	} else if (WIFEXITED(status) && WEXITSTATUS(status)) {
 		code = WEXITSTATUS(status); /* it has said why */
 	} else {
-		cli_complain("skepd ended before all was moved; nothing is lost: the same command goes on");
+		cli_complain("skepd ended before all was moved; nothing is lost, the same command goes on");
 		code = CLI_LATER;
 	}
 	json_free(last);

@@ -20,6 +20,7 @@
 #define MOVE_LOOK_MS 100
 #define MOVE_IDLE_MS 1000
 #define MOVE_PATIENCE_MS 30000 /* nothing moves for so long: it gives up */
+#define MOVE_CONNECT_MS 15000  /* ...and before there was any connection */
 #define LINE_BYTES_MAX 65536
 
 /* What is seen in one look. */
@@ -41,6 +42,7 @@ struct move {
 	uint64_t earlier;    /* MOVE_IN: what workers before this one have moved */
 	uint32_t generation; /* ...and the worker that is counted now */
 	int64_t began_ms, changed_ms, idle_wall_ms;
+	bool connected; /* once, at least */
 	bool ended;
 	int exit;
 	char error[ERR_TEXT_BYTES];
@@ -228,7 +230,20 @@ static void give_up(struct move *m)
 	else if (courier.blocked)
 		fail(m, EX_TEMPFAIL, "the broker takes no messages now: see its memory and disk alarms");
 	else
-		fail(m, EX_TEMPFAIL, "%" PRIu64 " jobs do not move", m->last.left);
+		fail(m, EX_TEMPFAIL, "%" PRIu64 " %s", m->last.left,
+		    m->last.left == 1 ? "job does not move" : "jobs do not move");
+}
+
+/* Has nothing moved for too long? */
+static bool is_stuck(struct move *m, int64_t now)
+{
+	struct board_slot courier;
+
+	if (read_slot(m, ROLE_COURIER, &courier) && courier.connected && !m->connected) {
+		m->connected = true;
+		m->changed_ms = now;
+	}
+	return now - m->changed_ms > (m->connected ? MOVE_PATIENCE_MS : MOVE_CONNECT_MS);
 }
 
 static void on_look(struct loop_timer *t)
@@ -248,7 +263,7 @@ static void on_look(struct loop_timer *t)
 		return;
 	if (seen.over)
 		m->ended = true;
-	else if (now - m->changed_ms > MOVE_PATIENCE_MS)
+	else if (is_stuck(m, now))
 		give_up(m);
 	if (m->ended)
 		stop_request(m->s, "the move is over");

@@ -2,9 +2,14 @@
 """skep move: what waits goes from the embedded queue to a broker and back; nothing is lost, nothing runs twice."""
 
 import json
+import os
+import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -240,18 +245,60 @@ class TestRefusals:
         assert embedded.cli("move", "--to", "embedded", check=False).returncode == 78
 
 
+def with_user(broker: Broker, password: str) -> str:
+    """The broker's url for a user of its own."""
+    name = f"mover-{broker.vhost.replace('/', '')}-{os.urandom(4).hex()}"
+    broker.rabbit.ctl("add_user", name, password)
+    broker.rabbit.ctl("set_permissions", "-p", broker.vhost, name, ".*", ".*", ".*")
+    return f"amqp://{name}:{password}@{broker.url().split('@')[1]}"
+
+
+def command_lines(node: Skep) -> str:
+    """Of all that runs for the node."""
+    text = ""
+    for pid in node.all_pids():
+        with suppress(OSError):
+            text += Path(f"/proc/{pid}/cmdline").read_text()
+            text += Path(f"/proc/{pid}/environ").read_text(errors="replace")
+    return text
+
+
 def test_it_says_what_to_change_and_shows_no_password(embedded: Skep, broker: Broker) -> None:
     node = embedded.start()
     node.cli("pause", "work")
     node.submit("echo", "x", queue="work")
     node.stop()
     before = node.config_path.read_text()
-    password = broker.url().split("//")[1].split("@")[0].split(":")[1]
-    done = move(node, broker.url())
+    url = with_user(broker, "s3cr3t")
+    done = move(node, url)
     text = done.stdout.decode()
-    assert "1 job moved" in text and "[broker]\nurl = amqp://" in text and str(node.config_path) in text
-    assert f":{password}@" not in text + done.stderr.decode()
+    assert "1 job moved" in text and f"[broker]\nurl = {url.replace(':s3cr3t', '')}\n" in text
+    assert str(node.config_path) in text
+    assert "s3cr3t" not in text + done.stderr.decode()
     assert node.config_path.read_text() == before
+
+
+def test_no_process_of_a_move_shows_the_password(embedded: Skep, broker: Broker) -> None:
+    node = embedded.start()
+    node.set("broker", topology="none")  # there is no queue: it goes on trying
+    node.cli("pause", "work")
+    node.submit("echo", "x", queue="work")
+    node.stop()
+    node.write_config()
+    moving = subprocess.Popen(
+        [node.build / "skep", "-c", node.config_path, "move", "--to", "-"], env=node.full_environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    )
+    moving.stdin.write((with_user(broker, "s3cr3t") + "\n").encode())
+    moving.stdin.close()
+    wait_until(lambda: "skep-courier" in command_lines(node), "the courier of the move")
+    assert "s3cr3t" not in command_lines(node)
+    os.killpg(moving.pid, signal.SIGINT)  # as ^C at a terminal
+    assert moving.wait(20) == 75
+    said = moving.stdout.read()
+    assert b"stopped before all was moved" in said and b"left: 1" in said and b"s3cr3t" not in said
+    moving.stdout.close()
+    node.assert_nothing_left()
 
 
 def test_the_password_comes_from_the_password_file(embedded: Skep, broker: Broker) -> None:
@@ -289,7 +336,7 @@ def test_a_queue_that_the_broker_refuses_stays_where_it_is(embedded: Skep, broke
     node.stop()
     broker.declare("other", x_queue_type="classic")
     done = move(node, broker.url(), check=False)
-    assert done.returncode == 75 and b"1 jobs do not move" in done.stderr and b"'work'" in done.stderr
+    assert done.returncode == 75 and b"1 job does not move" in done.stderr and b"'work'" in done.stderr
     assert broker.depth("other") == 1
     node.start()
     job = node.job("in-work")
