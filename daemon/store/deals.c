@@ -164,15 +164,13 @@ static void on_nacked(struct settling *s)
 	wait_for(s, PARCEL_DELAYED);
 }
 
-/* A node that only moves ends no job: what the broker never takes stays where it is. */
+/* A node that only moves ends no job. It stays leased, so that what stands behind it is not kept. */
 static void on_refused(struct settling *s)
 {
-	if (s->leased && s->l->parcels.early) {
-		if (lanes_may_complain(&s->l->lanes, s->row.destination, s->now_ms))
-			log_error("the broker refuses a job for queue '" SLICE_FMT "': " SLICE_FMT,
-			    SLICE_ARG(s->row.destination), SLICE_ARG(s->m->reason));
-		wait_for(s, PARCEL_DELAYED);
-	} else if (s->leased)
+	if (s->leased && s->l->parcels.early)
+		log_error("a job for queue '" SLICE_FMT "' stays here, the broker refuses it: " SLICE_FMT,
+		    SLICE_ARG(s->row.destination), SLICE_ARG(s->m->reason));
+	else if (s->leased)
 		give_up(s->l, &s->row, s->m->reason, s->now_wall);
 }
 

@@ -325,8 +325,7 @@ static void test_what_is_of_later_goes_out_early(void **state)
 
 static void test_what_cannot_be_moved_stays_as_it_is(void **state)
 {
-	static const enum settle_how hows[] = {
-	    SETTLE_RETURNED, SETTLE_NACKED, SETTLE_REFUSED, SETTLE_UNSENT};
+	static const enum settle_how hows[] = {SETTLE_RETURNED, SETTLE_NACKED, SETTLE_UNSENT};
 	struct books *b = *state;
 
 	submit_for(b, "late", START + 5000);
@@ -342,6 +341,24 @@ static void test_what_cannot_be_moved_stays_as_it_is(void **state)
 		assert_int_equal(b->l.lanes.ready, 1);
 		b->now += LANE_BACKOFF_LAST_MS;
 	}
+}
+
+static void test_what_the_broker_refuses_keeps_nobody_from_moving(void **state)
+{
+	struct books *b = *state;
+
+	submit_for(b, "large", JOB_NOT_GIVEN);
+	submit_for(b, "other", JOB_NOT_GIVEN);
+	parcels_hasten(&b->l.parcels);
+	assert_int_equal(dealt(b), parcel_id(b, "large"));
+	settle(b, parcel_id(b, "large"), SETTLE_REFUSED);
+	assert_int_equal(job_state(b, "large"), JOB_QUEUED);
+	assert_int_equal(parcel_state(b, "large"), PARCEL_READY);
+	assert_int_equal(dealt(b), parcel_id(b, "other"));
+	settle(b, parcel_id(b, "other"), SETTLE_CONFIRMED);
+	b->now += LANE_BACKOFF_LAST_MS;
+	assert_int_equal(dealt(b), 0);
+	assert_int_equal(b->l.lanes.ready, 1);
 }
 
 static void test_what_comes_back_leaves_what_is_there(void **state)
@@ -506,6 +523,7 @@ int main(void)
 	    BOOKS_TEST(test_the_clock_is_set_back),
 	    BOOKS_TEST(test_what_is_of_later_goes_out_early),
 	    BOOKS_TEST(test_what_cannot_be_moved_stays_as_it_is),
+	    BOOKS_TEST(test_what_the_broker_refuses_keeps_nobody_from_moving),
 	    BOOKS_TEST(test_what_comes_back_leaves_what_is_there),
 	    BOOKS_TEST(test_queries_use_their_indexes),
 	    BOOKS_TEST(test_sweep),
