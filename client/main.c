@@ -14,6 +14,7 @@
 #include "client/scale.h"
 #include "client/submit.h"
 #include "client/text.h"
+#include "client/top.h"
 
 #define MANY INT_MAX
 

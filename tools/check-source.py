@@ -57,6 +57,7 @@ OWNERS = (
     (r"cjson/.*|cJSON\.h", r"lib/base/json\.c"),
     (r"microhttpd\.h", r"daemon/gateway/"),
     (r"curl/.*", r"client/"),
+    (r"(ncursesw?/)?n?curses\.h|term\.h", r"client/curses\.c"),
     (r"ini\.h", r"lib/conf/"),
     (r"systemd/.*", r"(nowhere)"),
     (r"cmocka\.h", r"tests/"),
