@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * newterm() and not initscr(), which would end the program on a terminal that it does not know. Every text on a sheet
- * is clean; addnstr() gets what text_fit() says that fits, so that no line runs over into the next one.
+ * newterm() and not initscr(), which would end the program on a terminal that it does not know.
+ * Every text on a sheet is clean; addnstr() gets what text_fit() says that fits, so that no line
+ * runs over into the next one.
  */
 #include "client/curses.h"
 
@@ -11,7 +12,8 @@
 #include "client/text.h"
 
 #define ESCAPE_KEY 27
-#define ESCAPE_DELAY_MS 50 /* a lone Escape is one after this; sequences come in one packet, also over ssh */
+#define ESCAPE_DELAY_MS                                                                            \
+	50 /* a lone Escape is one after this; sequences come in one packet, also over ssh */
 #define DELETE_KEY 127
 #define BACKSPACE_KEY 8
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A screenful before it is shown: lines of pieces of text, each with its paint. Nothing here knows of a terminal. */
+/* A screenful before it is shown: lines of pieces of text, each with its paint. Nothing here knows
+ * of a terminal. */
 #ifndef SKEP_CLIENT_SHEET_H
 #define SKEP_CLIENT_SHEET_H
 
@@ -26,10 +27,12 @@ struct sheet {
 
 void sheet_free(struct sheet *s); /* it is empty then */
 
-/* Text at the end of the last line; "\n" ends that. It must be clean: what is not goes through sheet_add(). */
+/* Text at the end of the last line; "\n" ends that. It must be clean: what is not goes through
+ * sheet_add(). */
 void sheet_put(struct sheet *s, enum paint paint, struct slice text);
 
-/* The same for any text: white space becomes one blank, control characters harmless. Ends no line. */
+/* The same for any text: white space becomes one blank, control characters harmless. Ends no line.
+ */
 void sheet_add(struct sheet *s, enum paint paint, const char *text);
 void sheet_addf(struct sheet *s, enum paint paint, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void sheet_end(struct sheet *s);

@@ -1,28 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One loop: ask the node when it is time, draw, wait for an answer or a key. Nothing in it blocks, so keys work
- * while the node is slow, hangs or is gone. What is asked is in topnode, what is listed in toprows, how it looks in
- * topview; here is what keys do.
+ * One loop: ask the node when it is time, draw, wait for an answer or a key. Nothing in it blocks,
+ * so keys work while the node is slow, hangs or is gone. What is asked is in topnode, what is
+ * listed in toprows, how it looks in topview; here is what keys do.
  */
 #include "client/top.h"
 
 #include <poll.h>
 
 #include "client/curses.h"
-#include "client/scale.h"
-#include "client/status.h"
 #include "client/topnode.h"
+#include "client/toppage.h"
 #include "client/topview.h"
 #include "lib/base/clock.h"
 
 #define INTERVAL_MS 1000
-#define WAKE_MS 250 /* a change of the screen's size between two waits is seen after this at the latest */
+#define WAKE_MS                                                                                    \
+	250 /* a change of the screen's size between two waits is seen after this at the latest */
 #define MESSAGE_MS 8000
 #define INPUT_BYTES 256
 #define PATH_BYTES_MAX 4096
 
 enum asking { ASK_NOTHING, ASK_WORKERS, ASK_JOB };
-enum page { PAGE_NONE, PAGE_HELP, PAGE_JOB, PAGE_POOL };
 
 struct top {
 	struct curses *curses;
@@ -34,12 +33,10 @@ struct top {
 	char *message;
 	int64_t message_ms;
 	enum asking asking;
-	char *about;	 /* the pool whose workers are asked for */
+	char *about; /* the pool whose workers are asked for */
 	char *prompt;
 	char input[INPUT_BYTES];
-	enum page page;
-	char *page_path, *page_title;
-	struct json *page_json;
+	struct toppage page;
 	bool quit;
 };
 
@@ -60,8 +57,8 @@ static void hush(struct top *t)
 }
 
 /* "/v1/KIND/NAME" + tail + a parameter. A fresh string. */
-static char *path_of(const char *kind, const char *name, const char *tail, const char *parameter,
-    const char *value)
+static char *path_of(
+    const char *kind, const char *name, const char *tail, const char *parameter, const char *value)
 {
 	struct buf path;
 	char *text;
@@ -107,9 +104,10 @@ static void names_of(const struct toprows_row *row, char **ret_name, char **ret_
 	*ret_job = xstrdup(row ? row->job : "");
 }
 
-/* Rows must not outlive the JSON: topnode_wait() has freed what they pointed to, but for the names that are kept. */
-static void refill(struct top *t, enum toprows_pane which, const struct json *answer,
-    char *const *names)
+/* Rows must not outlive the JSON: topnode_wait() has freed what they pointed to, but for the names
+ * that are kept. */
+static void refill(
+    struct top *t, enum toprows_pane which, const struct json *answer, char *const *names)
 {
 	struct topview_pane *p = &t->view.panes[which];
 	bool changes = which == TOPROWS_CHANGES;
@@ -145,22 +143,15 @@ static enum topnode_ask wait_for_answer(struct top *t, int timeout_ms)
 
 static void close_page(struct top *t)
 {
-	json_free(t->page_json);
-	free(t->page_path);
-	free(t->page_title);
-	t->page_json = NULL;
-	t->page_path = t->page_title = NULL;
-	t->page = PAGE_NONE;
+	toppage_close(&t->page);
 	t->view.page_offset = 0;
 }
 
 /* Takes title and path; the page shows when the answer is there. */
-static void open_page(struct top *t, enum page page, char *title, char *path)
+static void open_page(struct top *t, enum toppage_kind kind, char *title, char *path)
 {
-	close_page(t);
-	t->page = page;
-	t->page_title = title;
-	t->page_path = path;
+	toppage_open(&t->page, kind, title, path);
+	t->view.page_offset = 0;
 	if (path)
 		topnode_ask(&t->node, TOPNODE_PAGE, "GET", xstrdup(path));
 }
@@ -170,51 +161,28 @@ static void take_page(struct top *t)
 	char *error = NULL;
 	struct json *j = topnode_take(&t->node, TOPNODE_PAGE, &error);
 
-	if (!t->page_path) {
-		free(error);
-		json_free(j);
-	} else if (j) {
-		json_free(t->page_json);
-		t->page_json = j;
-	} else {
-		say(t, true, error);
-		if (!t->page_json)
-			close_page(t);
+	if (t->page.path && j) {
+		toppage_take(&t->page, j);
+		return;
 	}
-}
-
-/* The text of the page that is open, for a screen of that width; NULL: there is none yet. */
-static char *page_text(const struct top *t)
-{
-	struct screen plain = {.columns = t->view.columns};
-	char *text = NULL;
-	size_t n = 0;
-	FILE *out;
-
-	if (t->page == PAGE_HELP)
-		return xstrdup(topview_help);
-	if (!t->page_json)
-		return NULL;
-	out = open_memstream(&text, &n);
-	if (!out)
-		BUG("no memory for a page");
-	if (t->page == PAGE_JOB)
-		status_print(t->page_json, &plain, clock_wall_ms(), out);
-	else
-		scale_print(t->page_json, &plain, clock_wall_ms(), out);
-	fclose(out);
-	return text;
+	json_free(j);
+	if (!t->page.path) {
+		free(error);
+		return;
+	}
+	say(t, true, error);
+	if (!t->page.json)
+		close_page(t);
 }
 
 static void look_at_job(struct top *t, const char *id, const char *queue)
 {
-	open_page(
-	    t, PAGE_JOB, xasprintf("job %s", id), path_of("jobs", id, "", "queue", queue));
+	open_page(t, TOPPAGE_JOB, xasprintf("job %s", id), path_of("jobs", id, "", "queue", queue));
 }
 
 static void look_at_pool(struct top *t, const char *name)
 {
-	open_page(t, PAGE_POOL, xasprintf("pool %s", name),
+	open_page(t, TOPPAGE_POOL, xasprintf("pool %s", name),
 	    path_of("pools", name, "/changes", "limit", NULL));
 }
 
@@ -227,7 +195,7 @@ static void do_quit(struct top *t)
 
 static void do_help(struct top *t)
 {
-	open_page(t, PAGE_HELP, xstrdup("skep top: keys"), NULL);
+	open_page(t, TOPPAGE_HELP, xstrdup("skep top: keys"), NULL);
 }
 
 static void do_next(struct top *t)
@@ -325,7 +293,6 @@ static const struct binding {
 	void (*act)(struct top *t);
 } bindings[] = {
     {'q', do_quit},
-    {CURSES_ESCAPE, do_quit},
     {'h', do_help},
     {'?', do_help},
     {CURSES_TAB, do_next},
@@ -423,7 +390,7 @@ static void on_key(struct top *t, int key)
 {
 	if (t->asking != ASK_NOTHING)
 		on_input_key(t, key);
-	else if (t->page != PAGE_NONE)
+	else if (t->page.kind != TOPPAGE_NONE)
 		on_page_key(t, key);
 	else
 		on_list_key(t, key);
@@ -440,9 +407,13 @@ static void take_order(struct top *t)
 	if (!j)
 		say(t, true, error);
 	else if (json_get_str(j, "queue"))
-		say(t, false, xasprintf("queue %s is %s", cli_text(j, "queue", ""), cli_text(j, "state", "?")));
+		say(t, false,
+		    xasprintf(
+			"queue %s is %s", cli_text(j, "queue", ""), cli_text(j, "state", "?")));
 	else
-		say(t, false, xasprintf("pool %s: %s workers", cli_text(j, "pool", "?"), cli_text(j, "workers", "?")));
+		say(t, false,
+		    xasprintf("pool %s: %s workers", cli_text(j, "pool", "?"),
+			cli_text(j, "workers", "?")));
 	json_free(j);
 	t->next_ms = 0;
 }
@@ -455,8 +426,8 @@ static void look_when_due(struct top *t)
 		return;
 	t->next_ms = now_ms + t->interval_ms;
 	topnode_look(&t->node);
-	if (t->page_path && !t->node.slots[TOPNODE_PAGE].busy)
-		topnode_ask(&t->node, TOPNODE_PAGE, "GET", xstrdup(t->page_path));
+	if (t->page.path && !t->node.slots[TOPNODE_PAGE].busy)
+		topnode_ask(&t->node, TOPNODE_PAGE, "GET", xstrdup(t->page.path));
 }
 
 static void draw(struct top *t)
@@ -468,9 +439,9 @@ static void draw(struct top *t)
 	if (t->message && clock_mono_ms() - t->message_ms > MESSAGE_MS)
 		hush(t);
 	curses_size(t->curses, &v->lines, &v->columns);
-	text = page_text(t);
+	text = toppage_text(&t->page, v->columns, clock_wall_ms());
 	v->page = text;
-	v->page_title = t->page_title;
+	v->page_title = t->page.title;
 	v->health = t->node.health;
 	v->trouble = t->node.trouble;
 	v->seen_ms = t->node.seen_ms;
@@ -534,8 +505,9 @@ int top_command(struct cli *cli)
 	int code = CLI_OK;
 
 	if (cli->args.json || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
-		cli_complain("top needs a terminal; for programs there are 'skep --json pools' and "
-			     "'skep --json queues', without colours 'skep pools' and 'skep queues'");
+		cli_complain(
+		    "top needs a terminal; for programs there are 'skep --json pools' and "
+		    "'skep --json queues', without colours 'skep pools' and 'skep queues'");
 		return CLI_USAGE;
 	}
 	if (t.interval_ms < 0)

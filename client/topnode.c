@@ -82,7 +82,8 @@ struct json *topnode_take(struct topnode *n, enum topnode_ask which, char **ret_
 	return j;
 }
 
-/* An answer replaces the one before. The pools tell whether the node is there: they need the gateway alone. */
+/* An answer replaces the one before. The pools tell whether the node is there: they need the
+ * gateway alone. */
 static void keep(struct topnode *n, enum topnode_ask which, struct json **place)
 {
 	char *error = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What `skep top` asks the node, without ever waiting for an answer alone: the last answers about pools, queues and
- * health are kept here, and whether the node answers at all.
+ * What `skep top` asks the node, without ever waiting for an answer alone: the last answers about
+ * pools, queues and health are kept here, and whether the node answers at all.
  */
 #ifndef SKEP_CLIENT_TOPNODE_H
 #define SKEP_CLIENT_TOPNODE_H
@@ -36,15 +36,18 @@ void topnode_close(struct topnode *n);
 /* Asks for pools, queues and health, those that are not being asked for. */
 void topnode_look(struct topnode *n);
 
-/* Asks for that path, which is taken over. One that is under way is given up for it; but an order is not: then false.
+/* Asks for that path, which is taken over. One that is under way is given up for it; but an order
+ * is not: then false.
  */
 bool topnode_ask(struct topnode *n, enum topnode_ask which, const char *method, char *path);
 
-/* Waits for an answer, until `fd` can be read, or for the time. The first three are kept, which frees what they
- * replace; of the others the caller takes the answer. TOPNODE_ASKS: there is none. */
+/* Waits for an answer, until `fd` can be read, or for the time. The first three are kept, which
+ * frees what they replace; of the others the caller takes the answer. TOPNODE_ASKS: there is none.
+ */
 enum topnode_ask topnode_wait(struct topnode *n, int fd, int timeout_ms);
 
-/* The answer that topnode_wait() told of: its JSON, or NULL with why in *ret_error, a fresh string. */
+/* The answer that topnode_wait() told of: its JSON, or NULL with why in *ret_error, a fresh string.
+ */
 struct json *topnode_take(struct topnode *n, enum topnode_ask which, char **ret_error);
 
 #endif

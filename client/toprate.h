@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rates from counters that are looked at now and then: over the last TOPRATE_WINDOW_MS, or between the last two
- * looks where these are further apart. A counter that went back belongs to another store: its rate begins anew.
+ * Rates from counters that are looked at now and then: over the last TOPRATE_WINDOW_MS, or between
+ * the last two looks where these are further apart. A counter that went back belongs to another
+ * store: its rate begins anew.
  */
 #ifndef SKEP_CLIENT_TOPRATE_H
 #define SKEP_CLIENT_TOPRATE_H
@@ -28,7 +29,7 @@ struct toprate_book {
 	struct toprate_entry {
 		char *name;
 		struct toprate rate;
-	} *entries;
+	} * entries;
 	size_t n;
 };
 

@@ -141,7 +141,8 @@ static int by_running(const struct toprows_row *a, const struct toprows_row *b)
 /* Who has been at it longest first, who does nothing last. */
 static int by_time(const struct toprows_row *a, const struct toprows_row *b)
 {
-	int64_t x = a->since_ms ? a->since_ms : INT64_MAX, y = b->since_ms ? b->since_ms : INT64_MAX;
+	int64_t x = a->since_ms ? a->since_ms : INT64_MAX,
+		y = b->since_ms ? b->since_ms : INT64_MAX;
 
 	return (x > y) - (x < y);
 }
@@ -196,8 +197,7 @@ void toprows_sort(struct toprows *rows, enum toprows_pane pane, unsigned order, 
 		qsort_r(rows->v, rows->n, sizeof *rows->v, compare, &s);
 }
 
-size_t toprows_find(
-    const struct toprows *rows, const char *name, const char *job, size_t otherwise)
+size_t toprows_find(const struct toprows *rows, const char *name, const char *job, size_t otherwise)
 {
 	for (size_t i = 0; name && i < rows->n; i++) {
 		if (strcmp(rows->v[i].name, name) == 0 && strcmp(rows->v[i].job, job) == 0)

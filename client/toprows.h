@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What `skep top` lists: rows that point into the JSON that the node answered, and their orders. Nothing here
- * draws or asks.
+ * What `skep top` lists: rows that point into the JSON that the node answered, and their orders.
+ * Nothing here draws or asks.
  */
 #ifndef SKEP_CLIENT_TOPROWS_H
 #define SKEP_CLIENT_TOPROWS_H
@@ -9,7 +9,13 @@
 #include "client/toprate.h"
 #include "lib/base/json.h"
 
-enum toprows_pane { TOPROWS_POOLS, TOPROWS_QUEUES, TOPROWS_WORKERS, TOPROWS_CHANGES, TOPROWS_PANES };
+enum toprows_pane {
+	TOPROWS_POOLS,
+	TOPROWS_QUEUES,
+	TOPROWS_WORKERS,
+	TOPROWS_CHANGES,
+	TOPROWS_PANES
+};
 
 struct toprows_row {
 	const struct json *item; /* the pool, queue, worker, or change */
@@ -27,20 +33,23 @@ struct toprows {
 	size_t n;
 };
 
-/* The rows of a pane, from GET /v1/pools or, of TOPROWS_QUEUES, GET /v1/queues; NULL makes none. They live as long
- * as the JSON does. What was in `rows` is freed. */
+/* The rows of a pane, from GET /v1/pools or, of TOPROWS_QUEUES, GET /v1/queues; NULL makes none.
+ * They live as long as the JSON does. What was in `rows` is freed. */
 void toprows_fill(struct toprows *rows, enum toprows_pane pane, const struct json *answer);
 void toprows_free(struct toprows *rows);
 
-/* Notes the counters of these queues, and gives each row its rate. The rate of all together goes under the name "".
+/* Notes the counters of these queues, and gives each row its rate. The rate of all together goes
+ * under the name "".
  */
 void toprows_rate(struct toprows *queues, struct toprate_book *book, int64_t now_ms);
 
-/* The orders of a pane by number, in a word; NULL behind the last. Order 0 is that of the answer. */
+/* The orders of a pane by number, in a word; NULL behind the last. Order 0 is that of the answer.
+ */
 const char *toprows_order(enum toprows_pane pane, unsigned order);
 void toprows_sort(struct toprows *rows, enum toprows_pane pane, unsigned order, bool reverse);
 
 /* Where that row stands now, or `otherwise`, cut to what there is. */
-size_t toprows_find(const struct toprows *rows, const char *name, const char *job, size_t otherwise);
+size_t toprows_find(
+    const struct toprows *rows, const char *name, const char *job, size_t otherwise);
 
 #endif

@@ -5,10 +5,11 @@
 #include "client/table.h"
 #include "client/text.h"
 
-#define INDENT 2      /* room for the mark */
-#define HEADING 1     /* lines of a pane's heading */
-#define GAP 1	      /* the blank line behind a pane */
-#define CHANGES_MOST 5 /* rows of changes, unless they are in focus */
+#define INDENT 2	 /* room for the mark */
+#define HEADING 1	 /* lines of a pane's heading */
+#define GAP 1		 /* the blank line behind a pane */
+#define COLUMNS_ROOMY 70 /* so wide a screen shows every column, cut if need be */
+#define CHANGES_MOST 5	 /* rows of changes, unless they are in focus */
 
 const char topview_help[] =
     "Tab, Shift-Tab      the next list, the one before\n"
@@ -20,7 +21,7 @@ const char topview_help[] =
     "i                   look at a job by its id\n"
     "Space               ask the node now\n"
     "h, ?                this help\n"
-    "q, Escape           leave a text; leave\n"
+    "q                   leave a text (so does Escape); leave\n"
     "\n"
     "Each list has a row that is marked; the list that the keys move in is shown inverse. p takes the\n"
     "marked queue and w the marked pool, whichever list that is.\n"
@@ -117,7 +118,8 @@ static void add_age(struct table *t, int64_t since_ms, int64_t now_ms)
 static void add_pool(struct table *t, const struct toprows_row *r, int64_t now_ms UNUSED)
 {
 	int64_t least = cli_number(r->item, "min", 0), most = cli_number(r->item, "max", 0);
-	int64_t alive = cli_number(r->item, "alive", -1), target = cli_number(r->item, "target", -1);
+	int64_t alive = cli_number(r->item, "alive", -1),
+		target = cli_number(r->item, "target", -1);
 	bool asked = false;
 
 	json_get_bool(r->item, "asked", &asked);
@@ -126,8 +128,7 @@ static void add_pool(struct table *t, const struct toprows_row *r, int64_t now_m
 	if (least == most)
 		table_addf(t, "%lld%s", (long long)most, asked ? "*" : "");
 	else
-		table_addf(
-		    t, "%lld..%lld%s", (long long)least, (long long)most, asked ? "*" : "");
+		table_addf(t, "%lld..%lld%s", (long long)least, (long long)most, asked ? "*" : "");
 	if (alive == target) {
 		add_number(t, r->item, "target");
 	} else {
@@ -218,9 +219,8 @@ static const struct pane {
     [TOPROWS_WORKERS] = {add_worker,
 	{{"WORKERS"}, {"PID", .right = true, .spare = 3}, {"STATE", .spare = 2}, {"TYPE"},
 	    {"FOR", .right = true, .whole = true}, {"JOB", .spare = 1}, {"PROGRESS"}}},
-    [TOPROWS_CHANGES] = {add_change,
-	{{"CHANGES"}, {"AGO", .right = true}, {"FROM", .right = true}, {"TO", .right = true},
-	    {"WHY"}}},
+    [TOPROWS_CHANGES] = {add_change, {{"CHANGES"}, {"AGO", .right = true}, {"FROM", .right = true},
+					 {"TO", .right = true}, {"WHY"}}},
 };
 
 static void put_piece(void *arg, enum paint paint, struct slice text)
@@ -229,7 +229,8 @@ static void put_piece(void *arg, enum paint paint, struct slice text)
 }
 
 /* "WORKERS 3-9 of 40 by time" */
-static char *heading(const struct pane *pane, const struct topview_pane *p, size_t n, const char *order)
+static char *heading(
+    const struct pane *pane, const struct topview_pane *p, size_t n, const char *order)
 {
 	auto_free char *part = p->offset || n < p->rows.n
 				   ? xasprintf("%zu-%zu of ", p->offset + (n > 0), p->offset + n)
@@ -250,8 +251,11 @@ static void draw_pane(struct topview *v, enum toprows_pane which, size_t lines, 
 
 	memcpy(shown, pane->columns, sizeof shown);
 	shown[0].title = title;
-	while (columns < COLUMNS_MAX && pane->columns[columns].title)
+	while (columns < COLUMNS_MAX && pane->columns[columns].title) {
+		if (v->columns >= COLUMNS_ROOMY)
+			shown[columns].spare = 0;
 		columns++;
+	}
 	t = table_new(shown, columns);
 	for (size_t i = 0; i < n; i++)
 		pane->add(t, &p->rows.v[p->offset + i], v->now_ms);
@@ -329,11 +333,15 @@ static void draw_head(const struct topview *v, struct sheet *out)
 
 	sheet_add(out, PAINT_HEAD, "skep top");
 	sheet_addf(out, PAINT_NONE, " %s", v->health ? cli_text(v->health, "node", "?") : "");
-	sheet_addf(out, v->trouble ? PAINT_BAD : well ? PAINT_GOOD : PAINT_WAIT, " %s",
-	    v->trouble ? "away" : status);
+	sheet_addf(out,
+	    v->trouble ? PAINT_BAD
+	    : well     ? PAINT_GOOD
+		       : PAINT_WAIT,
+	    " %s", v->trouble ? "away" : status);
 	if (v->rated && !v->trouble) {
 		sheet_put(out, PAINT_NONE, slice_str("  "));
-		sheet_addf(out, PAINT_NONE, v->done < 9.95 ? "%.1f done/s" : "%.0f done/s", v->done);
+		sheet_addf(
+		    out, PAINT_NONE, v->done < 9.95 ? "%.1f done/s" : "%.0f done/s", v->done);
 		sheet_put(out, PAINT_NONE, slice_str("  "));
 		sheet_addf(out, v->failed > 0 ? PAINT_BAD : PAINT_NONE,
 		    v->failed < 9.95 ? "%.1f failed/s" : "%.0f failed/s", v->failed);
@@ -349,8 +357,8 @@ static void draw_trouble(const struct topview *v, struct sheet *out)
 	char ago[TEXT_SHORT];
 	int64_t ms = v->now_ms > v->seen_ms ? v->now_ms - v->seen_ms : 0;
 
-	sheet_addf(out, PAINT_BAD, "skepd does not answer for %s: %s; it is asked again", text_ms(ago, (double)ms),
-	    v->trouble);
+	sheet_addf(out, PAINT_BAD, "skepd does not answer for %s: %s; it is asked again",
+	    text_ms(ago, (double)ms), v->trouble);
 	sheet_end(out);
 }
 
@@ -380,9 +388,9 @@ void topview_draw(struct topview *v, struct sheet *out)
 	if (lines > out->n)
 		draw_head(v, out);
 	used = out->n;
-	if (v->page)
+	if (v->page && lines > used)
 		draw_page(v, lines - used, out);
-	else
+	else if (!v->page)
 		draw_panes(v, lines - used, out);
 	while (out->n < lines)
 		sheet_end(out);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How the screen of `skep top` looks: from rows and sizes to a sheet. Nothing here asks the node or the terminal.
+ * How the screen of `skep top` looks: from rows and sizes to a sheet. Nothing here asks the node or
+ * the terminal.
  */
 #ifndef SKEP_CLIENT_TOPVIEW_H
 #define SKEP_CLIENT_TOPVIEW_H
@@ -33,8 +34,9 @@ struct topview {
 	size_t page_offset; /* kept within the text by topview_draw() */
 };
 
-/* How many lines each pane gets of `lines`: what it wants (its heading, its rows, and a blank line), or less; 0: it
- * is not shown. The one in focus comes first, then the others in their order, with a row each before any has two. */
+/* How many lines each pane gets of `lines`: what it wants (its heading, its rows, and a blank
+ * line), or less; 0: it is not shown. The one in focus comes first, then the others in their order,
+ * with a row each before any has two. */
 void topview_layout(size_t lines, const size_t wanted[static TOPROWS_PANES],
     enum toprows_pane focus, size_t ret[static TOPROWS_PANES]);
 
