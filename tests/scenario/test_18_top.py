@@ -137,7 +137,7 @@ def test_scaling(node: Skep, top: Callable[..., Terminal]) -> None:
         screen.type(text)
         screen.keys("Enter")
         screen.wait(shown)
-    assert "*" not in screen.line("work ")
+    wait_until(lambda: "1..4 " in screen.line("work "), "what is configured")
     screen.keys("w")
     screen.type("4")
     screen.wait("auto): 4")
