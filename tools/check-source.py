@@ -386,6 +386,7 @@ BAD = (
     ("daemon/store/x.c", ("", '#include "daemon/worker/runner.h"\n'), "may not include daemon/worker"),
     ("daemon/process.h", ("", '#include "daemon/store/x.h"\n'), "may not include daemon/store"),
     ("daemon/store/x.c", ("", "#include <sqlite3.h>\n"), "<sqlite3.h> has one includer"),
+    ("daemon/store/x.c", ("", "#include <ncurses.h>\n"), "<ncurses.h> has one includer"),
     ("daemon/process.h", ("SKEP_DAEMON_PROCESS_H", "PROCESS_H"), "its guard is to be SKEP_DAEMON_PROCESS_H"),
     ("daemon/store/x.c", ("", "void x_copy(void)\n{\n\tstrcpy(a, b);\n}\n"), "strcpy() is banned"),
     ("lib/base/banned.h", ("BANNED(strcpy)", "strcpy"), "bans nothing"),
