@@ -15,6 +15,7 @@
 #include "client/scale.h"
 #include "client/submit.h"
 #include "client/text.h"
+#include "client/top.h"
 
 #define MANY INT_MAX
 
