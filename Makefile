@@ -41,7 +41,7 @@ EXTERN_skep-worker := -lrabbitmq -lssl -lcrypto -linih -lev -lcjson -lm
 EXTERN_skep-store := -lsqlite3 -linih -lev -lcjson -lm
 EXTERN_skep-courier := -lrabbitmq -lssl -lcrypto -linih -lev -lcjson -lm
 EXTERN_skep-gateway := -lmicrohttpd -lsqlite3 -linih -lev -lcjson -lm
-EXTERN_skep := -lcurl -linih -lcjson -lm
+EXTERN_skep := -lcurl -lncursesw -ltinfo -linih -lcjson -lm
 EXTERN_ALL := -lcmocka -lrabbitmq -lssl -lcrypto -lsqlite3 -lmicrohttpd -lcurl -linih -lev -lcjson -lm
 
 PROGRAMS := skepd $(ROLES:%=skep-%) skep

@@ -149,7 +149,7 @@ static int check_values(struct args *a, struct err *err)
 	enum job_state state;
 	int rc;
 
-	a->wait_timeout_ms = -1;
+	a->wait_timeout_ms = a->interval_ms = -1;
 	if ((rc = read_number(a->retries, "--retries", 0, 1000, &a->retries_n, err)) < 0 ||
 	    (rc = read_number(a->priority, "--priority", 0, 255, &a->priority_n, err)) < 0 ||
 	    (rc = read_number(a->limit, "--limit", 1, 1000, &a->limit_n, err)) < 0 ||
@@ -157,6 +157,7 @@ static int check_values(struct args *a, struct err *err)
 	    (rc = read_duration(a->timeout, "--timeout", &unused_ms, err)) < 0 ||
 	    (rc = read_duration(a->delay, "--delay", &unused_ms, err)) < 0 ||
 	    (rc = read_duration(a->wait_timeout, "--wait-timeout", &a->wait_timeout_ms, err)) < 0 ||
+	    (rc = read_duration(a->interval, "--interval", &a->interval_ms, err)) < 0 ||
 	    (rc = read_time(a->at, "--at", false, err)) < 0 ||
 	    (rc = read_time(a->expires, "--expires", true, err)) < 0)
 		return rc;
@@ -164,6 +165,8 @@ static int check_values(struct args *a, struct err *err)
 		return err_set(err, -EINVAL, "there is no state '%s'", a->state);
 	if (a->id && (!*a->id || strlen(a->id) > JOB_ID_BYTES))
 		return err_set(err, -EINVAL, "--id wants 1 to %d bytes", JOB_ID_BYTES);
+	if (a->interval && (a->interval_ms < 100 || a->interval_ms > 3600 * 1000))
+		return err_set(err, -EINVAL, "--interval wants 0.1 to 3600 seconds");
 	if (a->delay && a->at)
 		return err_set(err, -EINVAL, "--delay and --at exclude each other");
 	if (a->lines && (a->wait || a->wait_timeout || a->id))

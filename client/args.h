@@ -56,7 +56,7 @@ struct args {
 #define FLAG_OPTION(commands, letter, name, field, ...) bool field;
 #include "client/commands.def"
 	/* read from the options above; -1 when not given */
-	int64_t retries_n, priority_n, limit_n, attempt_n, wait_timeout_ms;
+	int64_t retries_n, priority_n, limit_n, attempt_n, wait_timeout_ms, interval_ms;
 };
 
 extern const struct option_row args_options[];

@@ -92,6 +92,15 @@ void http_start(struct http *h, struct http_call *call)
 		BUG("libcurl takes no handle");
 }
 
+static void end_transfer(struct http *h, struct http_call *call)
+{
+	curl_multi_remove_handle(h->multi, call->transfer->easy);
+	curl_easy_cleanup(call->transfer->easy);
+	curl_slist_free_all(call->transfer->headers);
+	free(call->transfer);
+	call->transfer = NULL;
+}
+
 /* The answer, or the error, of a transfer that curl is done with. */
 static struct http_call *finish(struct http *h, CURL *easy, CURLcode code)
 {
@@ -114,32 +123,55 @@ static struct http_call *finish(struct http *h, CURL *easy, CURLcode code)
 	else if (code != CURLE_OK)
 		err_set(&call->err, -ECONNRESET, "the connection to '%s' broke: %s", h->socket,
 		    curl_easy_strerror(code));
-	curl_multi_remove_handle(h->multi, easy);
-	curl_easy_cleanup(easy);
-	curl_slist_free_all(call->transfer->headers);
-	free(call->transfer);
-	call->transfer = NULL;
+	end_transfer(h, call);
 	if (call->err.code)
 		buf_free(&call->body);
 	return call;
 }
 
+/* Lets curl work; a call that is done, or NULL. */
+static struct http_call *perform(struct http *h, int *ret_running)
+{
+	CURLMsg *msg;
+	int left;
+
+	if (curl_multi_perform(h->multi, ret_running) != CURLM_OK)
+		BUG("libcurl does not perform");
+	while ((msg = curl_multi_info_read(h->multi, &left))) {
+		if (msg->msg == CURLMSG_DONE)
+			return finish(h, msg->easy_handle, msg->data.result);
+	}
+	return NULL;
+}
+
 struct http_call *http_wait(struct http *h)
 {
-	int running, left;
-	CURLMsg *msg;
-
 	for (;;) {
-		if (curl_multi_perform(h->multi, &running) != CURLM_OK)
-			BUG("libcurl does not perform");
-		while ((msg = curl_multi_info_read(h->multi, &left))) {
-			if (msg->msg == CURLMSG_DONE)
-				return finish(h, msg->easy_handle, msg->data.result);
-		}
-		if (running == 0)
-			return NULL;
+		int running;
+		struct http_call *call = perform(h, &running);
+
+		if (call || running == 0)
+			return call;
 		curl_multi_poll(h->multi, NULL, 0, POLL_MS, NULL);
 	}
+}
+
+struct http_call *http_poll(struct http *h, int fd, int timeout_ms)
+{
+	struct curl_waitfd also = {.fd = fd, .events = CURL_WAIT_POLLIN};
+	int running;
+	struct http_call *call = perform(h, &running);
+
+	if (call)
+		return call;
+	curl_multi_poll(h->multi, &also, 1, timeout_ms, NULL);
+	return perform(h, &running);
+}
+
+void http_drop(struct http *h, struct http_call *call)
+{
+	end_transfer(h, call);
+	buf_free(&call->body);
 }
 
 void http_call_free(struct http_call *call)

@@ -39,6 +39,13 @@ void http_start(struct http *h, struct http_call *call);
 /* Waits until any call is done and returns it; NULL when none is under way. */
 struct http_call *http_wait(struct http *h);
 
+/* Waits until any call is done and returns it, or until `fd` can be read or the time is over: NULL.
+ */
+struct http_call *http_poll(struct http *h, int fd, int timeout_ms);
+
+/* Gives up a call that is under way; there will be no answer to free. */
+void http_drop(struct http *h, struct http_call *call);
+
 void http_call_free(struct http_call *call); /* of a call that is done: its answer */
 
 /* Percent-encodes (RFC 3986, 2.1) everything but unreserved characters. */

@@ -10,10 +10,12 @@
 #include "client/help.h"
 #include "client/inspect.h"
 #include "client/list.h"
+#include "client/move.h"
 #include "client/node.h"
 #include "client/scale.h"
 #include "client/submit.h"
 #include "client/text.h"
+#include "client/top.h"
 
 #define MANY INT_MAX
 

@@ -75,6 +75,20 @@ static void print_queues(const struct cli *cli, const struct json *queues)
 	table_free(t);
 }
 
+/* Between which a pool follows its work; with a * where `skep scale` asked for it. */
+static void add_range(struct table *t, const struct json *pool)
+{
+	long long least = (long long)cli_number(pool, "min", 0);
+	long long most = (long long)cli_number(pool, "max", 0);
+	bool asked = false;
+
+	json_get_bool(pool, "asked", &asked);
+	if (least == most)
+		table_addf(t, "%lld%s", most, asked ? "*" : "");
+	else
+		table_addf(t, "%lld..%lld%s", least, most, asked ? "*" : "");
+}
+
 static void print_pools(const struct cli *cli, const struct json *pools)
 {
 	static const char *const numbers[] = {
@@ -87,7 +101,9 @@ static void print_pools(const struct cli *cli, const struct json *pools)
 	    {"BUSY", .right = true},
 	    {"DONE", .right = true},
 	    {"FAILED", .right = true},
-	    {"QUEUES"},
+	    {"RANGE", .right = true},
+	    {"QUEUES", .spare = 1},
+	    {"WHY"},
 	};
 	struct table *t = table_new(columns, ARRAY_SIZE(columns));
 
@@ -95,7 +111,9 @@ static void print_pools(const struct cli *cli, const struct json *pools)
 		table_add(t, json_get_str(p, "name"), PAINT_NONE);
 		for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 			add_number(t, p, numbers[i]);
+		add_range(t, p);
 		add_words(t, json_get(p, "queues"));
+		table_add(t, json_get_str(p, "reason"), PAINT_NONE);
 	}
 	table_print(t, &cli->screen, 0, stdout);
 	table_free(t);

@@ -6,6 +6,7 @@
 #include "lib/base/clock.h"
 
 #define PATH_BYTES_MAX 2048
+#define REASON_BYTES_MAX 1000
 
 /* "/v1/pools/NAME" + tail + a parameter's value, if there is one. A fresh string. */
 static char *pool_path(const char *name, const char *tail, const char *value)
@@ -45,12 +46,12 @@ int scale_command(struct cli *cli)
 	return CLI_OK;
 }
 
-static void print_changes(const struct cli *cli, const struct json *changes)
+static void print_changes(
+    const struct json *changes, const struct screen *screen, int64_t now_ms, FILE *out)
 {
 	static const struct table_column columns[] = {{"AGO", .right = true}, {"FROM", .right = true},
 	    {"TO", .right = true}, {"WHY"}};
 	struct table *t;
-	int64_t now_ms = clock_wall_ms();
 
 	if (!json_first(changes))
 		return;
@@ -63,9 +64,27 @@ static void print_changes(const struct cli *cli, const struct json *changes)
 		table_addf(t, "%lld", (long long)cli_number(c, "to", 0));
 		table_add(t, cli_text(c, "reason", ""), PAINT_NONE);
 	}
-	fputc('\n', stdout);
-	table_print(t, &cli->screen, 0, stdout);
+	fputc('\n', out);
+	table_print(t, screen, 0, out);
 	table_free(t);
+}
+
+void scale_print(const struct json *pool, const struct screen *screen, int64_t now_ms, FILE *out)
+{
+	const char *reason = cli_text(pool, "reason", "");
+	struct buf clean;
+	bool asked = false;
+
+	buf_init(&clean, 3 * REASON_BYTES_MAX);
+	text_add_clean(&clean, slice_of(reason, strnlen(reason, REASON_BYTES_MAX)));
+	json_get_bool(pool, "asked", &asked);
+	fprintf(out, "%s: %lld workers wanted, of %lld..%lld by %s%s\n", cli_text(pool, "pool", "?"),
+	    (long long)cli_number(pool, "target", 0), (long long)cli_number(pool, "min", 0),
+	    (long long)cli_number(pool, "max", 0), cli_text(pool, "scale", "?"),
+	    asked ? " (asked for with skep scale)" : "");
+	fprintf(out, SLICE_FMT "\n", SLICE_ARG(buf_slice(&clean)));
+	buf_free(&clean);
+	print_changes(json_get(pool, "changes"), screen, now_ms, out);
 }
 
 int scale_explain_command(struct cli *cli)
@@ -73,22 +92,13 @@ int scale_explain_command(struct cli *cli)
 	auto_free char *path = pool_path(cli->args.words[0], "/changes", NULL);
 	int code = CLI_OK;
 	struct json *pool = cli_get(cli, path, &code);
-	bool asked = false;
 
 	if (!pool)
 		return code;
-	if (cli->args.json) {
+	if (cli->args.json)
 		cli_print_json(cli, pool);
-		json_free(pool);
-		return CLI_OK;
-	}
-	json_get_bool(pool, "asked", &asked);
-	printf("%s: %lld workers wanted, of %lld..%lld by %s%s\n", cli_text(pool, "pool", "?"),
-	    (long long)cli_number(pool, "target", 0), (long long)cli_number(pool, "min", 0),
-	    (long long)cli_number(pool, "max", 0), cli_text(pool, "scale", "?"),
-	    asked ? " (asked for with skep scale)" : "");
-	printf("%s\n", cli_text(pool, "reason", ""));
-	print_changes(cli, json_get(pool, "changes"));
+	else
+		scale_print(pool, &cli->screen, clock_wall_ms(), stdout);
 	json_free(pool);
 	return CLI_OK;
 }

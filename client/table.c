@@ -126,8 +126,7 @@ static void cut(const struct table *t, size_t *widths, size_t excess)
 	}
 }
 
-static void measure(
-    const struct table *t, const struct screen *screen, size_t indent, size_t *widths)
+static void measure(const struct table *t, size_t screen, size_t indent, size_t *widths)
 {
 	for (size_t i = 0; i < t->ncolumns; i++)
 		widths[i] = text_columns(slice_str(t->columns[i].title));
@@ -136,54 +135,94 @@ static void measure(
 
 		*width = t->cells[i].columns > *width ? t->cells[i].columns : *width;
 	}
-	if (!screen->columns)
+	if (!screen)
 		return;
-	leave_out(t, widths, indent, screen->columns);
-	if (total(t, widths, indent) > screen->columns)
-		cut(t, widths, total(t, widths, indent) - screen->columns);
+	leave_out(t, widths, indent, screen);
+	if (total(t, widths, indent) > screen)
+		cut(t, widths, total(t, widths, indent) - screen);
 }
 
-static void print_cell(const struct table *t, size_t column, const struct cell *c, size_t width,
-    const struct screen *screen, FILE *out)
+/* Where the pieces go. */
+struct sink {
+	table_put *put;
+	void *arg;
+};
+
+static void put_blanks(const struct sink *to, size_t n)
+{
+	static const char blanks[] = "                ";
+
+	while (n) {
+		size_t some = n < sizeof blanks - 1 ? n : sizeof blanks - 1;
+
+		to->put(to->arg, PAINT_NONE, slice_of(blanks, some));
+		n -= some;
+	}
+}
+
+static void put_cell(const struct table *t, size_t column, const struct cell *c, size_t width,
+    const struct sink *to)
 {
 	bool last = column + 1 == t->ncolumns, over = c->columns > width;
 	size_t bytes =
 	    over ? text_fit(slice_of(c->text, c->bytes), width ? width - 1 : 0) : c->bytes;
 	size_t used = over ? text_columns(slice_of(c->text, bytes)) + 1 : c->columns;
-	int pad = used < width ? (int)(width - used) : 0;
+	size_t pad = used < width ? width - used : 0;
+	auto_free char *text = NULL;
 
 	if (!width)
 		return;
 	if (t->columns[column].right)
-		fprintf(out, "%*s", pad, "");
-	if (c->paint != PAINT_NONE)
-		fputs(screen_paint(screen, c->paint), out);
-	fprintf(out, "%.*s%s", (int)bytes, c->text, over ? ELLIPSIS : "");
-	if (c->paint != PAINT_NONE)
-		fputs(screen_paint(screen, PAINT_NONE), out);
+		put_blanks(to, pad);
+	text = xasprintf("%.*s%s", (int)bytes, c->text, over ? ELLIPSIS : "");
+	to->put(to->arg, c->paint, slice_str(text));
 	if (!last)
-		fprintf(out, "%*s", (t->columns[column].right ? 0 : pad) + GAP, "");
+		put_blanks(to, (t->columns[column].right ? 0 : pad) + GAP);
 }
 
-void table_print(const struct table *t, const struct screen *screen, size_t indent, FILE *out)
+void table_write(const struct table *t, size_t columns, size_t indent, table_put *put, void *arg)
 {
+	struct sink to = {put, arg};
 	size_t widths[COLUMNS_MAX];
 
-	measure(t, screen, indent, widths);
-	fprintf(out, "%*s", (int)indent, "");
+	measure(t, columns, indent, widths);
+	put_blanks(&to, indent);
 	for (size_t i = 0; i < t->ncolumns; i++) {
 		char *title = (char *)(uintptr_t)t->columns[i].title;
 		struct cell head = {
 		    title, strlen(title), text_columns(slice_str(title)), PAINT_HEAD};
 
-		print_cell(t, i, &head, widths[i], screen, out);
+		put_cell(t, i, &head, widths[i], &to);
 	}
-	fputc('\n', out);
+	put(arg, PAINT_NONE, slice_str("\n"));
 	for (size_t i = 0; i < t->ncells; i++) {
 		if (i % t->ncolumns == 0)
-			fprintf(out, "%*s", (int)indent, "");
-		print_cell(t, i % t->ncolumns, &t->cells[i], widths[i % t->ncolumns], screen, out);
+			put_blanks(&to, indent);
+		put_cell(t, i % t->ncolumns, &t->cells[i], widths[i % t->ncolumns], &to);
 		if (i % t->ncolumns == t->ncolumns - 1)
-			fputc('\n', out);
+			put(arg, PAINT_NONE, slice_str("\n"));
 	}
+}
+
+struct printer {
+	const struct screen *screen;
+	FILE *out;
+};
+
+static void print_piece(void *arg, enum paint paint, struct slice text)
+{
+	const struct printer *p = arg;
+
+	if (paint != PAINT_NONE)
+		fputs(screen_paint(p->screen, paint), p->out);
+	fwrite(text.p, 1, text.n, p->out);
+	if (paint != PAINT_NONE)
+		fputs(screen_paint(p->screen, PAINT_NONE), p->out);
+}
+
+void table_print(const struct table *t, const struct screen *screen, size_t indent, FILE *out)
+{
+	struct printer printer = {screen, out};
+
+	table_write(t, screen->columns, indent, print_piece, &printer);
 }

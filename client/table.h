@@ -29,6 +29,12 @@ void table_free(struct table *t);
 void table_add(struct table *t, const char *text, enum paint paint);
 void table_addf(struct table *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* Gives titles and rows piece by piece, each line behind `indent` blanks and ended by a piece "\n";
+ * on a screen of `columns` (0: no limit). */
+typedef void table_put(void *arg, enum paint paint, struct slice text);
+void table_write(
+    const struct table *t, size_t columns, size_t indent, table_put *put, void *arg);
+
 /* Prints titles and rows, each line behind `indent` blanks. */
 void table_print(const struct table *t, const struct screen *screen, size_t indent, FILE *out);
 

@@ -62,13 +62,14 @@ static int on_start(struct child *c, struct frame *f)
 	struct msg_start m;
 	struct err err = {0};
 
-	if (c->started || msg_start_decode(f, &m) < 0)
+	if (c->started || msg_start_decode(f, &m) < 0 || m.move >= MOVE_COUNT)
 		return -EPROTO;
 	if (m.protocol != IPC_PROTOCOL || m.layout != BOARD_LAYOUT)
 		log_fatal(EXIT_PERMANENT, "the supervisor is of another version: install all executables "
 					  "of one build and restart skepd");
 	p->slot_index = m.slot;
 	p->generation = m.generation;
+	p->move = (enum node_move)m.move;
 	slice_copy(p->pool, sizeof p->pool, m.pool);
 	slice_copy(p->name, sizeof p->name, m.name);
 	log_open(p->name, p->conf->daemon.log_level);

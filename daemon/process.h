@@ -18,6 +18,14 @@ enum role_id {
 	ROLE_COUNT
 };
 
+/* What this node is for: to run jobs, or only to carry what waits from one queue to the other (supervisor/move.h). */
+enum node_move {
+	MOVE_NOT,
+	MOVE_OUT, /* from the embedded queue to the broker */
+	MOVE_IN,  /* from the broker to the embedded queue */
+	MOVE_COUNT
+};
+
 const char *role_program(enum role_id role); /* "skep-store" */
 const char *role_word(enum role_id role);    /* "store" */
 
@@ -50,6 +58,7 @@ struct process {
 	uint32_t slot_index, generation;
 	struct peer *control;
 	char pool[64], name[80]; /* "default", "default/1" */
+	enum node_move move;
 	int exit_code;
 	bool stopping;
 };

@@ -26,11 +26,11 @@ without() { # program libraries...
     done
 }
 
-without skepd librabbitmq libsqlite3 libssl libmicrohttpd libcurl
-without skep-worker libsqlite3 libmicrohttpd libcurl
-without skep-store librabbitmq libssl libmicrohttpd libcurl
-without skep-courier libsqlite3 libmicrohttpd libcurl
-without skep-gateway librabbitmq libcurl
+without skepd librabbitmq libsqlite3 libssl libmicrohttpd libcurl libncurses
+without skep-worker libsqlite3 libmicrohttpd libcurl libncurses
+without skep-store librabbitmq libssl libmicrohttpd libcurl libncurses
+without skep-courier libsqlite3 libmicrohttpd libcurl libncurses
+without skep-gateway librabbitmq libcurl libncurses
 without skep librabbitmq libsqlite3 libmicrohttpd libev
 
 [ $failed -eq 0 ] && echo "check-linkage: no executable is linked with what it must not touch"

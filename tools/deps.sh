@@ -9,11 +9,11 @@ set -eu
 # What building needs, what the demo needs, and what tests need.
 packages="
 gcc make libc6-dev binutils pkg-config
-librabbitmq-dev libev-dev libsqlite3-dev libcjson-dev libinih-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev
+librabbitmq-dev libev-dev libsqlite3-dev libcjson-dev libinih-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev libncurses-dev
 python3 curl procps util-linux
 "
 testing="
-libcmocka-dev rabbitmq-server amqp-tools
+libcmocka-dev rabbitmq-server amqp-tools tmux
 python3-pika python3-pytest python3-pytest-xdist
 prometheus python3-prometheus-client
 "

@@ -49,12 +49,17 @@ static void on_missing(void *arg, size_t index)
 	depth->missing = true;
 }
 
-/* A pool without workers, or one that grows, wants to know what waits sooner than others. */
+/* A pool without workers, or one that grows, wants to know what waits sooner than others; so does a
+ * move that waits for the queues to be empty. */
 static void on_watch(struct loop_timer *t)
 {
 	OBJ(struct depths, d, t->arg, DEPTHS_MAGIC);
 	struct board_pool pool;
 
+	if (d->p->move == MOVE_IN) {
+		amqp_depth_ask(d->poll);
+		return;
+	}
 	for (size_t i = 0; i < board_pools(d->p->board); i++) {
 		board_read_pool(d->p->board, i, &pool);
 		if (pool.watch) {
@@ -80,6 +85,8 @@ struct depths *depths_new(struct process *p, struct amqp_conn *conn)
 		d->names[i] = p->conf->queues[i].section;
 	d->poll = amqp_depth_new(conn, d->names, n, p->conf->broker.depth_interval, &events, d);
 	loop_timer_init(&d->watch, p->loop, on_watch, d);
+	if (p->move == MOVE_IN)
+		loop_timer_every(&d->watch, WATCH_MS);
 	for (size_t i = 0; i < p->conf->npools; i++) {
 		if (p->conf->pools[i].workers.least < p->conf->pools[i].workers.most)
 			loop_timer_every(&d->watch, WATCH_MS);

@@ -39,7 +39,7 @@ static void on_grant(struct loop_hook *hook)
 	courier_flow(c);
 	if (c->draining && loop_timer_active(&c->drain) && outstanding(c) == 0)
 		loop_timer_set(&c->drain, 0);
-	if (!store || c->draining)
+	if (!store || c->draining || c->p->move == MOVE_IN)
 		return;
 	if (room(c) <= c->granted)
 		return;

@@ -50,6 +50,7 @@ static void write_job(struct message *m, const struct msg_parcel *parcel, struct
 {
 	job->parcel = parcel->parcel;
 	job->ready_wall_ms = parcel->ready_wall_ms;
+	job->at_wall_ms = parcel->due_wall_ms;
 	job->node = slice_str(c->node);
 	envelope_write(m, job);
 	add_header(m, "job-attempt",

@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 
+#include "lib/board/series.h"
+#include "lib/job/job.h"
+
 static const char *const slot_states[] = {
     [BOARD_FREE] = "free",
     [BOARD_STARTING] = "starting",
@@ -166,6 +169,29 @@ static void add_depth(struct json *j, const struct board_depth *d)
 	json_add_time(j, "asked_at", d ? d->at_wall_ms : 0);
 }
 
+/* Runs that the store has seen end since it started; null before there was one. */
+static void add_ended(struct json *j, const struct series_seen *seen, const char *queue)
+{
+	uint64_t done = 0, failed = 0;
+
+	for (size_t i = 0; i < seen->n; i++) {
+		const struct series_row *row = &seen->rows[i];
+
+		if (!slice_is(FIELD_TEXT(row->queue), queue))
+			continue;
+		done += row->runs[OUTCOME_DONE];
+		failed += row->runs[OUTCOME_RETRY] + row->runs[OUTCOME_DEAD] +
+			  row->runs[OUTCOME_LOST];
+	}
+	if (seen->store.since_wall_ms) {
+		json_add_int(j, "done", (int64_t)done);
+		json_add_int(j, "failed", (int64_t)failed);
+	} else {
+		json_add_null(j, "done");
+		json_add_null(j, "failed");
+	}
+}
+
 static struct json *queue_json(const struct process *p, size_t i, const struct board_depth *depth,
     bool paused, const struct fleet *runs)
 {
@@ -191,6 +217,7 @@ struct json *fleet_queues(const struct process *p)
 {
 	struct json *all = json_array();
 	bool embedded = conf_is_embedded(p->conf);
+	struct series_seen *seen = series_read(p->board);
 	struct board_slot courier, store;
 	bool asked = find_role(p->board, ROLE_COURIER, &courier);
 	bool told = find_role(p->board, ROLE_STORE, &store);
@@ -199,13 +226,16 @@ struct json *fleet_queues(const struct process *p)
 	fleet_look(&runs, p);
 	for (size_t i = 0; i < p->conf->nqueues; i++) {
 		const struct board_depth *d = NULL;
+		struct json *queue;
 
 		if (i < BOARD_QUEUES_MAX && (embedded ? told : asked))
 			d = embedded ? &store.depths[i] : &courier.depths[i];
-		json_push(all,
-		    queue_json(p, i, d,
-			told && i < BOARD_QUEUES_MAX && store.depths[i].paused, &runs));
+		queue = queue_json(
+		    p, i, d, told && i < BOARD_QUEUES_MAX && store.depths[i].paused, &runs);
+		add_ended(queue, seen, p->conf->queues[i].section);
+		json_push(all, queue);
 	}
+	free(seen);
 	fleet_free(&runs);
 	return all;
 }

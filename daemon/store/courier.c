@@ -60,6 +60,7 @@ static int send_parcel(
 						      .priority = (uint8_t)row->priority,
 						      .state = slice_str(state),
 						      .ready_wall_ms = parcels_ready_since(row),
+						      .due_wall_ms = parcels_due(&s->ledger.parcels, row),
 						      .envelope = envelope,
 						      .body = body});
 

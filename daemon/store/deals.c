@@ -125,11 +125,16 @@ static void on_confirmed(struct settling *s)
 	parcels_remove(&s->l->parcels, &s->row, false);
 }
 
+/* One that is sent ahead of its time keeps its due time, and so stays as it is: its lane waits. */
 static void wait_for(struct settling *s, enum parcel_state state)
 {
 	int64_t backoff =
 	    lanes_failed(&s->l->lanes, s->row.destination, (unsigned)s->row.tries, s->now_ms);
 
+	if (s->l->parcels.early) {
+		lanes_unlease(&s->l->lanes, s->row.id);
+		return;
+	}
 	s->row.tries++;
 	parcels_set_state(&s->l->parcels, &s->row, state, s->now_wall + backoff, backoff);
 }
@@ -159,9 +164,13 @@ static void on_nacked(struct settling *s)
 	wait_for(s, PARCEL_DELAYED);
 }
 
+/* A node that only moves ends no job. It stays leased, so that what stands behind it is not kept. */
 static void on_refused(struct settling *s)
 {
-	if (s->leased)
+	if (s->leased && s->l->parcels.early)
+		log_error("a job for queue '" SLICE_FMT "' stays here, the broker refuses it: " SLICE_FMT,
+		    SLICE_ARG(s->row.destination), SLICE_ARG(s->m->reason));
+	else if (s->leased)
 		give_up(s->l, &s->row, s->m->reason, s->now_wall);
 }
 

@@ -29,7 +29,7 @@ void due_turn(struct due *d)
 {
 	int64_t next = d->ledger->parcels.next_due_ms, wait;
 
-	if (next == d->armed_ms)
+	if (d->ledger->parcels.early || next == d->armed_ms)
 		return;
 	d->armed_ms = next;
 	if (next == INT64_MAX) {

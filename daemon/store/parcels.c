@@ -8,6 +8,8 @@ enum {
 	PARCEL_DELETE,
 	PARCEL_SET,
 	PARCEL_READY_OF,
+	PARCEL_EARLY_OF,
+	PARCEL_EARLY_COUNTS,
 	PARCEL_DUE,
 	PARCEL_NEXT_DUE,
 	PARCEL_CLAMP,
@@ -25,6 +27,8 @@ static const char *const names_of[STMT_COUNT] = {
     [PARCEL_DELETE] = "parcel_delete",
     [PARCEL_SET] = "parcel_set",
     [PARCEL_READY_OF] = "parcel_ready_of",
+    [PARCEL_EARLY_OF] = "parcel_early_of",
+    [PARCEL_EARLY_COUNTS] = "parcel_early_counts",
     [PARCEL_DUE] = "parcel_due",
     [PARCEL_NEXT_DUE] = "parcel_next_due",
     [PARCEL_CLAMP] = "parcel_clamp",
@@ -39,6 +43,17 @@ static bool is_timed(enum parcel_state state)
 	return state == PARCEL_DELAYED || state == PARCEL_UNROUTABLE;
 }
 
+static bool may_go(const struct parcels *p, enum parcel_state state)
+{
+	return state == PARCEL_READY || (p->early && is_timed(state));
+}
+
+static void count_lanes(struct parcels *p, struct db_stmt *counts)
+{
+	while (batch_row(p->batch, counts))
+		lanes_add(p->lanes, db_text(counts, 0), (uint64_t)db_int(counts, 1));
+}
+
 static void seek_next_due(struct parcels *p)
 {
 	p->next_due_ms = batch_number(p->batch, p->stmts[PARCEL_NEXT_DUE], INT64_MAX);
@@ -47,7 +62,6 @@ static void seek_next_due(struct parcels *p)
 int parcels_open(struct parcels *p, struct batch *batch, struct bodies *bodies, struct lanes *lanes,
     int64_t now_wall_ms, struct err *err)
 {
-	struct db_stmt *counts;
 	int rc;
 
 	_Static_assert(STMT_COUNT <= ARRAY_SIZE(p->stmts), "too many statements");
@@ -55,20 +69,24 @@ int parcels_open(struct parcels *p, struct batch *batch, struct bodies *bodies, 
 	rc = batch_prepare(batch, names_of, STMT_COUNT, p->stmts, err);
 	if (rc < 0)
 		return rc;
-	counts = p->stmts[PARCEL_READY_COUNTS];
-	while (batch_row(batch, counts))
-		lanes_add(lanes, db_text(counts, 0), (uint64_t)db_int(counts, 1));
+	count_lanes(p, p->stmts[PARCEL_READY_COUNTS]);
 	p->delayed = (uint64_t)batch_number(batch, p->stmts[PARCEL_DELAYED_COUNT], 0);
 	p->held = (uint64_t)batch_number(batch, p->stmts[PARCEL_HELD_COUNT], 0);
 	parcels_clamp(p, now_wall_ms);
 	return 0;
 }
 
+void parcels_hasten(struct parcels *p)
+{
+	p->early = true;
+	count_lanes(p, p->stmts[PARCEL_EARLY_COUNTS]);
+}
+
 /* --- counting: every change of a state passes these two --------------------------------------- */
 
 static void enter_state(struct parcels *p, const struct parcel_row *row)
 {
-	if (row->state == PARCEL_READY)
+	if (may_go(p, row->state))
 		lanes_add(p->lanes, row->destination, 1);
 	p->held += row->state == PARCEL_HELD;
 	if (!is_timed(row->state))
@@ -80,7 +98,7 @@ static void enter_state(struct parcels *p, const struct parcel_row *row)
 
 static void leave_state(struct parcels *p, const struct parcel_row *row)
 {
-	if (row->state == PARCEL_READY)
+	if (may_go(p, row->state))
 		lanes_remove(p->lanes, row->destination, row->id);
 	p->held -= row->state == PARCEL_HELD;
 	if (is_timed(row->state))
@@ -155,6 +173,13 @@ int64_t parcels_ready_since(const struct parcel_row *row)
 	return row->tries ? JOB_NOT_GIVEN : row->due_wall_ms;
 }
 
+/* The time of one whose publish has failed is when it was to be tried again. */
+int64_t parcels_due(const struct parcels *p, const struct parcel_row *row)
+{
+	return p->early && row->state == PARCEL_DELAYED && row->tries == 0 ? row->due_wall_ms
+									   : JOB_NOT_GIVEN;
+}
+
 void parcels_remove(struct parcels *p, const struct parcel_row *row, bool keep_body)
 {
 	leave_state(p, row);
@@ -224,15 +249,24 @@ void parcels_clamp(struct parcels *p, int64_t now_wall_ms)
 	seek_next_due(p);
 }
 
-size_t parcels_ready_of(struct parcels *p, struct slice destination, size_t most, int64_t *ret_ids)
+static size_t first_of(struct parcels *p, struct db_stmt *s, struct slice destination, size_t most,
+    int64_t *ret_ids)
 {
-	struct db_stmt *s = p->stmts[PARCEL_READY_OF];
 	size_t n = 0;
 
 	db_bind_text(s, 1, destination);
 	db_bind_int(s, 2, (int64_t)most);
 	while (batch_row(p->batch, s))
 		ret_ids[n++] = db_int(s, 0);
+	return n;
+}
+
+size_t parcels_ready_of(struct parcels *p, struct slice destination, size_t most, int64_t *ret_ids)
+{
+	size_t n = first_of(p, p->stmts[PARCEL_READY_OF], destination, most, ret_ids);
+
+	if (p->early && n < most)
+		n += first_of(p, p->stmts[PARCEL_EARLY_OF], destination, most - n, ret_ids + n);
 	return n;
 }
 

@@ -41,6 +41,7 @@ struct parcels {
 	struct bodies *bodies;
 	struct lanes *lanes;
 	struct db_stmt *stmts[16];
+	bool early;          /* what is delayed or unroutable counts as ready too */
 	uint64_t delayed;    /* in state delayed or unroutable */
 	uint64_t held;
 	int64_t next_due_ms; /* wall clock, not later than the earliest of them; INT64_MAX: none */
@@ -74,10 +75,19 @@ void parcels_set_state(struct parcels *p, struct parcel_row *row, enum parcel_st
 /* Makes ready what is due, `most` at most; returns how many. */
 size_t parcels_promote(struct parcels *p, int64_t now_wall_ms, size_t most);
 
+/* From now on everything that is not held may go out. That is known in memory alone: in the database
+ * each keeps its state and its due time, for the node that opens it after this one. Once, after
+ * parcels_open(). */
+void parcels_hasten(struct parcels *p);
+
+/* When one that may go out is to run; JOB_NOT_GIVEN: now. */
+int64_t parcels_due(const struct parcels *p, const struct parcel_row *row);
+
 /* After a step of the clock: a backoff ends not later than now plus its length. */
 void parcels_clamp(struct parcels *p, int64_t now_wall_ms);
 
-/* The first ready ones of a destination, in the order of their delivery. */
+/* The first ready ones of a destination, in the order of their delivery; behind them those that are
+ * early, by their due time. */
 size_t parcels_ready_of(struct parcels *p, struct slice destination, size_t most, int64_t *ret_ids);
 
 /* The next held one after `id`: false at the end. */

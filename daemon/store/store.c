@@ -203,6 +203,8 @@ static int start(struct process *p, struct err *err)
 	if (rc < 0)
 		return rc;
 	log_debug("opened '%s'", path);
+	if (p->move == MOVE_OUT)
+		parcels_hasten(&s->ledger.parcels);
 	watches_init(&s->watches);
 	waits_init(&s->waits);
 	peers_open(s);

@@ -68,6 +68,8 @@ DELETE FROM parcel WHERE id = ?1;
 UPDATE parcel SET state = ?2, due_wall_ms = ?3, delay_ms = ?4, tries = ?5 WHERE id = ?1;
 -- name: parcel_ready_of
 SELECT id FROM parcel WHERE state = 0 AND destination = ?1 ORDER BY priority DESC, id LIMIT ?2;
+-- name: parcel_early_of
+SELECT id FROM parcel WHERE state IN (1, 3) AND destination = ?1 ORDER BY due_wall_ms, id LIMIT ?2;
 -- name: parcel_due
 SELECT id, job, kind, ended, state, destination, priority, attempt, tries, body, due_wall_ms FROM parcel
 WHERE state IN (1, 3) AND due_wall_ms <= ?1 ORDER BY due_wall_ms LIMIT ?2;
@@ -77,6 +79,8 @@ SELECT min(due_wall_ms) FROM parcel WHERE state IN (1, 3);
 UPDATE parcel SET due_wall_ms = ?1 + delay_ms WHERE state IN (1, 3) AND delay_ms > 0 AND due_wall_ms > ?1 + delay_ms;
 -- name: parcel_ready_counts
 SELECT destination, count(*) FROM parcel WHERE state = 0 GROUP BY destination;
+-- name: parcel_early_counts
+SELECT destination, count(*) FROM parcel WHERE state IN (1, 3) GROUP BY destination;
 -- name: parcel_delayed_count
 SELECT count(*) FROM parcel WHERE state IN (1, 3);
 -- name: parcel_held_count

@@ -28,8 +28,9 @@ static void keep_running(struct ledger *l, const struct msg_take *m, struct clai
 }
 
 int takes_record(struct ledger *l, const struct msg_take *m, struct claim_owner *owner,
-    struct slice worker, int64_t now)
+    struct slice worker, bool keeps, int64_t now)
 {
+	struct parcel_row there;
 	struct job_names names = {m->queue, m->job, m->type};
 	struct parcel_row parcel = {.kind = PARCEL_JOB,
 	    .destination = m->queue,
@@ -52,6 +53,8 @@ int takes_record(struct ledger *l, const struct msg_take *m, struct claim_owner 
 	}
 	if (job_state_over(row.state))
 		return 0; /* nothing is owed any more: the delivery may be acked */
+	if (keeps && parcels_of_job(&l->parcels, row.seq, &there))
+		return 0;
 	parcels_remove_of_job(&l->parcels, row.seq, false);
 	parcel.job = row.seq;
 	parcel.attempt = row.attempt + 1;

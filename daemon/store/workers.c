@@ -80,7 +80,8 @@ static int on_take(struct member *m, struct frame *f)
 
 	if (msg_take_decode(f, &t) < 0)
 		return -EPROTO;
-	rc = takes_record(&m->s->ledger, &t, &m->claims, slice_str(m->name), clock_wall_ms());
+	rc = takes_record(&m->s->ledger, &t, &m->claims, slice_str(m->name), m->s->p->move == MOVE_IN,
+	    clock_wall_ms());
 	return rc < 0 ? rc : peer_send_taken(m->peer, &(struct msg_taken){.run = t.run});
 }
 

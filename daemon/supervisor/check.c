@@ -7,6 +7,7 @@
 
 #include "daemon/process.h"
 #include "daemon/supervisor/launch.h"
+#include "lib/conf/conf_url.h"
 
 typedef void say_fn(const char *text);
 
@@ -48,15 +49,6 @@ static void warn_users(const struct conf *conf, say_fn *say)
 	}
 }
 
-/* user:password@ in an address, RabbitMQ's well-known one excepted. */
-static bool url_has_password(const char *url)
-{
-	const char *from = strstr(url, "://"), *at = strrchr(url, '@');
-	const char *colon = from ? strchr(from + 3, ':') : NULL;
-
-	return at && colon && colon < at && strncmp(from, "://guest:guest@", 15) != 0;
-}
-
 static void warn_file(const struct conf *conf, say_fn *say)
 {
 	struct stat st;
@@ -65,7 +57,7 @@ static void warn_file(const struct conf *conf, say_fn *say)
 	    *conf->broker.password_file)
 		return;
 	for (size_t i = 0; i < conf->broker.url.n; i++) {
-		if (url_has_password(conf->broker.url.v[i])) {
+		if (conf_url_has_password(conf->broker.url.v[i])) {
 			sayf(say,
 			    "everybody can read '%s', which holds a password: run `chmod o-r` on it, or use "
 			    "password_file",

@@ -183,6 +183,7 @@ void child_introduce(struct child *c)
 					.layout = BOARD_LAYOUT,
 					.slot = c->slot,
 					.generation = c->generation,
+					.move = (uint8_t)move_how(c->s->move),
 					.pool = slice_str(child_pool(c)),
 					.name = slice_str(c->name)});
 	child_set_state(c, CHILD_STARTING);

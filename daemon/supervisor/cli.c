@@ -14,6 +14,8 @@ static const struct {
     {"check", 0, false, CLI_CHECK, "check the configuration, print warnings, and exit"},
     {"dump-config", 0, false, CLI_DUMP, "print every option, its value and where it came from"},
     {"sample-config", 0, false, CLI_SAMPLE, "print a configuration with every option explained"},
+    {"move", 0, false, CLI_MOVE, "carry what waits to the queue that is named on standard input: see skep move"},
+    {"move-count", 0, false, CLI_COUNT, "count what --move would carry"},
     {"version", 0, false, CLI_VERSION, "print the version"},
     {"help", 'h', false, CLI_HELP, "print this help"},
 };

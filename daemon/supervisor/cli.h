@@ -5,7 +5,7 @@
 
 #include "lib/base/base.h"
 
-enum cli_action { CLI_RUN, CLI_CHECK, CLI_DUMP, CLI_SAMPLE, CLI_VERSION, CLI_HELP };
+enum cli_action { CLI_RUN, CLI_CHECK, CLI_DUMP, CLI_SAMPLE, CLI_MOVE, CLI_COUNT, CLI_VERSION, CLI_HELP };
 
 struct cli {
 	enum cli_action action;

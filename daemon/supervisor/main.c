@@ -5,10 +5,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "daemon/supervisor/check.h"
 #include "daemon/supervisor/cli.h"
+#include "daemon/supervisor/move.h"
 #include "daemon/supervisor/supervisor.h"
 
 #define PRINT_MAX_BYTES (1u << 20)
@@ -117,14 +119,16 @@ static int act(const struct cli *cli)
 
 	conf = load(cli);
 	if (!conf)
-		return cli->action == CLI_RUN ? EXIT_PERMANENT : 1;
+		return cli->action == CLI_RUN ? EXIT_PERMANENT : cli->action >= CLI_MOVE ? EX_CONFIG : 1;
 	if (cli->action == CLI_CHECK) {
 		rc = check(conf);
 	} else if (cli->action == CLI_DUMP) {
 		rc = dump(conf);
+	} else if (cli->action == CLI_MOVE || cli->action == CLI_COUNT) {
+		rc = move_run(conf, cli->action == CLI_COUNT);
 	} else {
 		log_open("skepd", conf->daemon.log_level);
-		rc = supervisor_run(conf);
+		rc = supervisor_run(conf, NULL);
 	}
 	conf_free(conf);
 	return rc;
@@ -150,6 +154,8 @@ int main(int argc, char **argv)
 	case CLI_RUN:
 	case CLI_CHECK:
 	case CLI_DUMP:
+	case CLI_MOVE:
+	case CLI_COUNT:
 		break;
 	}
 	return act(&cli);

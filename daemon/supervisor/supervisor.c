@@ -149,7 +149,7 @@ static int find_accounts(struct supervisor *s, struct err *err)
 	int rc = account_find(conf->daemon.user, &s->account, err);
 
 	s->pool_accounts = xcalloc(conf->npools, sizeof *s->pool_accounts);
-	for (size_t i = 0; rc == 0 && i < conf->npools; i++)
+	for (size_t i = 0; rc == 0 && !s->move && i < conf->npools; i++)
 		rc = account_find(conf->pools[i].user, &s->pool_accounts[i], err);
 	return rc;
 }
@@ -158,6 +158,8 @@ static int open_sockets(struct supervisor *s, struct err *err)
 {
 	int rc = listeners_add_store(&s->listeners, s->conf, &s->account, err);
 
+	if (s->move)
+		return rc;
 	for (size_t i = 0; rc == 0 && i < s->conf->npools; i++)
 		rc = listeners_add_store(&s->listeners, s->conf, &s->pool_accounts[i], err);
 	return rc < 0 ? rc : listeners_add_http(&s->listeners, s->conf, &s->account, err);
@@ -169,15 +171,28 @@ static size_t singles_of(const struct conf *conf)
 	return conf_is_embedded(conf) ? 2 : 3;
 }
 
+static void make_movers(struct supervisor *s)
+{
+	enum role_id roles[ROLE_COUNT];
+	size_t n = move_roles(s->move, roles);
+
+	for (size_t i = 0; i < n; i++)
+		child_init(&s->children[i], s, roles[i]);
+}
+
 /* In the order in which they are started: the reverse of the stop order. */
 static void make_children(struct supervisor *s)
 {
 	static const enum role_id singles[] = {ROLE_STORE, ROLE_GATEWAY, ROLE_COURIER};
 	struct child *c = s->children;
 
+	s->store = s->children;
+	if (s->move) {
+		make_movers(s);
+		return;
+	}
 	for (size_t i = 0; i < singles_of(s->conf); i++)
 		child_init(c++, s, singles[i]);
-	s->store = s->children;
 	s->crews = xcalloc(s->conf->npools, sizeof *s->crews);
 	for (size_t i = 0; i < s->conf->npools; i++) {
 		struct crew *crew = &s->crews[i];
@@ -188,11 +203,13 @@ static void make_children(struct supervisor *s)
 	}
 }
 
-static size_t count_children(const struct conf *conf)
+static size_t count_children(const struct supervisor *s)
 {
-	size_t n = singles_of(conf);
+	const struct conf *conf = s->conf;
+	enum role_id roles[ROLE_COUNT];
+	size_t n = s->move ? move_roles(s->move, roles) : singles_of(conf);
 
-	for (size_t i = 0; i < conf->npools; i++)
+	for (size_t i = 0; !s->move && i < conf->npools; i++)
 		n += crew_room(&conf->pools[i]);
 	return n;
 }
@@ -210,7 +227,7 @@ static int supervisor_open(struct supervisor *s, struct err *err)
 		rc = open_sockets(s, err);
 	if (rc < 0)
 		return rc;
-	s->nchildren = count_children(s->conf);
+	s->nchildren = count_children(s);
 	s->children = xcalloc(s->nchildren, sizeof *s->children);
 	s->board = board_create(s->nchildren, s->conf->npools, err);
 	if (!s->board)
@@ -270,10 +287,32 @@ static void say_warning(const char *text)
 	log_warn("%s", text);
 }
 
-int supervisor_run(const struct conf *conf)
+static void run_node(struct supervisor *s)
+{
+	const struct conf *conf = s->conf;
+
+	log_info("skepd %s, node '%s', state in '%s', HTTP on '%s'", SKEP_VERSION,
+	    conf->daemon.name, conf->daemon.state_dir, conf->daemon.socket);
+	check_warnings(conf, say_warning);
+	for (size_t i = 0; i < singles_of(conf); i++)
+		child_start(&s->children[i]);
+	scaler_start(&s->scaler, s);
+	loop_run(s->loop);
+	log_info("stopped");
+}
+
+static void run_move(struct supervisor *s)
+{
+	move_start(s->move, s);
+	loop_run(s->loop);
+	move_stop(s->move);
+}
+
+int supervisor_run(const struct conf *conf, struct move *move)
 {
 	struct supervisor s = {.magic = SUPERVISOR_MAGIC,
 	    .conf = conf,
+	    .move = move,
 	    .instance = {-1, -1},
 	    .launch = {.null = -1, .conf_open = -1, .conf_secret = -1, .board_readonly = -1}};
 	struct err err = {0};
@@ -282,19 +321,18 @@ int supervisor_run(const struct conf *conf)
 	signal(SIGPIPE, SIG_IGN);
 	lower_own_oom_score();
 	if (supervisor_open(&s, &err) < 0) {
-		log_error("%s", err.text);
+		if (move)
+			move_fail(move, err.code, err.text);
+		else
+			log_error("%s", err.text);
 		supervisor_close(&s);
 		return err.code == -EBUSY || err.code == -EADDRINUSE ? EXIT_TEMPORARY
 								     : EXIT_PERMANENT;
 	}
-	log_info("skepd %s, node '%s', state in '%s', HTTP on '%s'", SKEP_VERSION,
-	    conf->daemon.name, conf->daemon.state_dir, conf->daemon.socket);
-	check_warnings(conf, say_warning);
-	for (size_t i = 0; i < singles_of(conf); i++)
-		child_start(&s.children[i]);
-	scaler_start(&s.scaler, &s);
-	loop_run(s.loop);
-	log_info("stopped");
+	if (move)
+		run_move(&s);
+	else
+		run_node(&s);
 	supervisor_close(&s);
 	return EXIT_DRAINED;
 }

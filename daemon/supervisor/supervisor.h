@@ -18,6 +18,7 @@
 #include "daemon/supervisor/crew.h"
 #include "daemon/supervisor/instance.h"
 #include "daemon/supervisor/launch.h"
+#include "daemon/supervisor/move.h"
 #include "daemon/supervisor/notify.h"
 #include "daemon/supervisor/orphans.h"
 #include "daemon/supervisor/restart.h"
@@ -91,6 +92,7 @@ struct supervisor {
 	struct scaler scaler;
 	struct child *store;
 	struct stop stop;
+	struct move *move; /* NULL: a node that runs jobs */
 	struct loop_hook turn;
 	struct loop_timer burial; /* looks again at what will not die */
 	struct loop_signal term, intr, hup, chld;
@@ -98,8 +100,8 @@ struct supervisor {
 	unsigned restarts;
 };
 
-/* Runs the node until it is told to stop. The exit code of skepd. */
-int supervisor_run(const struct conf *conf);
+/* Runs the node until it is told to stop, or all is moved. The exit code of skepd. */
+int supervisor_run(const struct conf *conf, struct move *move);
 
 /* child.c */
 void child_init(struct child *c, struct supervisor *s, enum role_id role);

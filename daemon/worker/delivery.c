@@ -158,6 +158,7 @@ struct delivery *delivery_dealt(
 		return NULL;
 	job.body = m->body;
 	job.parcel = m->parcel;
+	job.at_wall_ms = JOB_NOT_GIVEN; /* it was due, or it would not be here */
 	d = make(source, (struct source_tag){0}, &job, now_ms);
 	d->run = m->run;
 	d->attempt = m->attempt;
@@ -198,7 +199,7 @@ bool delivery_must_ask(const struct delivery *d)
 
 int64_t delivery_due_wall_ms(const struct delivery *d)
 {
-	return d->job.parcel ? JOB_NOT_GIVEN : d->job.at_wall_ms;
+	return d->job.at_wall_ms;
 }
 
 bool delivery_same_job(const struct delivery *a, const struct delivery *b)

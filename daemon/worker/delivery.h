@@ -96,7 +96,8 @@ void delivery_rename(struct delivery *d, struct slice id);
 /* May it start only on the store's word? */
 bool delivery_must_ask(const struct delivery *d);
 
-/* When it may start, for a message whose delay nobody has served yet; JOB_NOT_GIVEN: at once. */
+/* When it may start, for a message whose delay nobody has served yet, or which was sent ahead of its time;
+ * JOB_NOT_GIVEN: at once. */
 int64_t delivery_due_wall_ms(const struct delivery *d);
 
 /* The limit on its run: the smaller of what the job asks for and what its handler allows;

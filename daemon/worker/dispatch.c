@@ -254,8 +254,7 @@ static void show_counts(struct dispatch *x)
 	if (!x->shelf.changed)
 		return;
 	x->shelf.changed = false;
-	x->c.slot->buffered = x->shelf.n[DELIVERY_WAITING] + x->shelf.n[DELIVERY_AHEAD] +
-			      x->shelf.n[DELIVERY_ASKING] + x->shelf.n[DELIVERY_CLEARED];
+	x->c.slot->buffered = shelf_buffered(&x->shelf);
 	prefetch_running(x->c.prefetch, x->shelf.n[DELIVERY_RUNNING], clock_mono_us());
 	show_runs(x->c.slot, &x->shelf, x->handlers);
 	x->events->changed(x->arg);
@@ -430,7 +429,10 @@ void dispatch_delivered(struct dispatch *x, struct source *source, struct source
 		    is_running(x, d);
 	shelf_add(&x->shelf, d);
 	show_delivered(x->c.slot, source);
-	age_arrived(&x->age);
+	if (!x->c.carries)
+		age_arrived(&x->age);
+	else
+		shelf_carry(&x->shelf, d);
 }
 
 /* The store has read its envelope a moment ago. */

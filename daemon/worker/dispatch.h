@@ -28,6 +28,7 @@ struct dispatch_config {
 	struct environment *environment;
 	struct prefetch *prefetch; /* is told of what runs; bounds what is unanswered */
 	struct board_slot *slot; /* counters and the current run are kept there */
+	bool carries; /* runs nothing: whatever is delivered goes to the store */
 };
 
 struct dispatch_events {

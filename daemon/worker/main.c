@@ -20,6 +20,8 @@
 
 #define WORKER_MAGIC 0x776f726bu
 #define HURRY_MS 2000
+#define CARRY_PREFETCH 64 /* bodies in memory, of each queue */
+#define CARRY_BODY_BYTES (128 << 20) /* the default of max_body: what no pool takes is dead-lettered */
 #define CANCEL_MS 2000 /* a broker that does not confirm the end of consumption by then is left */
 
 struct worker {
@@ -245,6 +247,24 @@ static void name_node(struct worker *w)
 		slice_copy(w->node, sizeof w->node, slice_str("localhost"));
 }
 
+/* That of a worker which carries everything away: no pool is configured so. */
+static struct conf_pool *pool_of_all(const struct conf *conf)
+{
+	struct conf_pool *all = xcalloc(1, sizeof *all);
+
+	all->section = xstrdup("move");
+	all->prefetch = CARRY_PREFETCH;
+	all->max_body = CARRY_BODY_BYTES;
+	all->queues.v = xcalloc(conf->nqueues + 1, sizeof *all->queues.v);
+	for (size_t i = 0; i < conf->nqueues; i++)
+		all->queues.v[all->queues.n++] = xstrdup(conf->queues[i].section);
+	for (size_t i = 0; i < conf->npools; i++) {
+		if (conf->pools[i].max_body > all->max_body)
+			all->max_body = conf->pools[i].max_body;
+	}
+	return all;
+}
+
 static int worker_start(struct process *p, struct err *err)
 {
 	static const struct store_link_ops link_ops = {
@@ -255,7 +275,8 @@ static int worker_start(struct process *p, struct err *err)
 	    on_ask, on_deal, on_paused, on_changed, on_empty};
 	bool embedded = conf_is_embedded(p->conf);
 	struct worker *w = p->role;
-	const struct conf_pool *pool = conf_pool(p->conf, p->pool);
+	const struct conf_pool *pool =
+	    p->move == MOVE_IN ? pool_of_all(p->conf) : conf_pool(p->conf, p->pool);
 	auto_free char *connection = NULL;
 
 	if (!pool)
@@ -272,7 +293,8 @@ static int worker_start(struct process *p, struct err *err)
 				       .pool = pool,
 				       .environment = w->environment,
 				       .prefetch = &w->prefetch,
-				       .slot = p->slot},
+				       .slot = p->slot,
+				       .carries = p->move == MOVE_IN},
 	    &dispatch_events, w);
 	if (embedded)
 		w->intake = dealt_new(

@@ -177,6 +177,21 @@ void shelf_bury(struct shelf *s, struct delivery *d, enum outcome outcome, const
 	shelf_record(s, d);
 }
 
+/* What cannot be read would be lost on the way. */
+void shelf_carry(struct shelf *s, struct delivery *d)
+{
+	if (d->fault)
+		shelf_bury(s, d, OUTCOME_DEAD, d->fault);
+	else
+		shelf_take(s, d, "the node moves to the embedded queue");
+}
+
+uint32_t shelf_buffered(const struct shelf *s)
+{
+	return s->n[DELIVERY_WAITING] + s->n[DELIVERY_AHEAD] + s->n[DELIVERY_ASKING] +
+	       s->n[DELIVERY_CLEARED] + s->n[DELIVERY_TAKING];
+}
+
 void shelf_bury_unhandled(struct shelf *s, struct delivery *d)
 {
 	char why[ERR_TEXT_BYTES];

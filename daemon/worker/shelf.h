@@ -38,6 +38,12 @@ void shelf_bury(struct shelf *s, struct delivery *d, enum outcome outcome, const
 /* Its type has no handler here: recorded as dead, and why. */
 void shelf_bury_unhandled(struct shelf *s, struct delivery *d);
 
+/* It goes to the store as it is; what cannot be read is recorded as dead. */
+void shelf_carry(struct shelf *s, struct delivery *d);
+
+/* How many are here and neither run nor have run. */
+uint32_t shelf_buffered(const struct shelf *s);
+
 /* Hands back a delivery that the store has cleared: its claim is open and must be closed. */
 void shelf_release(struct shelf *s, struct delivery *d);
 

@@ -190,6 +190,21 @@ struct conf *conf_load(const char *file, struct err *err)
 	return c;
 }
 
+int conf_set_broker(struct conf *c, const char *url, struct err *err)
+{
+	int rc = conf_url_check(url, err);
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < c->broker.url.n; i++)
+		free(c->broker.url.v[i]);
+	free(c->broker.url.v);
+	c->broker.url.v = xcalloc(2, sizeof *c->broker.url.v);
+	c->broker.url.v[0] = xstrdup(url);
+	c->broker.url.n = 1;
+	return merge_password(c, err);
+}
+
 bool conf_is_embedded(const struct conf *c)
 {
 	return c->broker.url.n == 1 && strcmp(c->broker.url.v[0], CONF_URL_EMBEDDED) == 0;

@@ -119,6 +119,10 @@ int conf_sample(struct buf *out);
 
 void conf_free(struct conf *c);
 
+/* Puts another broker in the place of the configured one, in memory. -EINVAL for what is no url, or what
+ * is wrong with the password file; the password is not in err. */
+int conf_set_broker(struct conf *c, const char *url, struct err *err);
+
 /* Is the embedded queue its broker? */
 bool conf_is_embedded(const struct conf *c);
 

@@ -27,6 +27,23 @@ char *conf_url_mask(const char *url)
 	return xasprintf("%.*s" MASK "%s", (int)(colon + 1 - url), url, at);
 }
 
+bool conf_url_has_password(const char *url)
+{
+	const char *user = after_scheme(url), *at = strrchr(user, '@');
+	const char *colon = strchr(user, ':');
+
+	return at && colon && colon < at && strncmp(user, "guest:guest@", 12) != 0;
+}
+
+char *conf_url_public(const char *url)
+{
+	const char *user = after_scheme(url), *at = strrchr(user, '@');
+
+	if (!conf_url_has_password(url))
+		return xstrdup(url);
+	return xasprintf("%.*s%s", (int)(strchr(user, ':') - url), url, at);
+}
+
 /* Host and port, `n` bytes: name:1, 10.0.0.1, [::1]:5672. */
 static int check_host(const char *host, size_t n, const char *shown, struct err *err)
 {

@@ -1,23 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The packed form is "SE", a version, then every field that is given as
- *
- *     u8 tag   u32 length   bytes        (little-endian; numbers have 8 bytes)
- *
- * Tags are never used again, and rows of the database outlive a release: an old envelope stays
- * readable, and one of a newer release is refused rather than half understood.
- */
+/* The message form: properties, and headers that any client may write, so read tolerantly. */
 #include "lib/job/envelope.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <math.h>
 
 #include "lib/base/clock.h"
-
-#define PACK_MAGIC "SE\001"
-#define PACK_MAGIC_BYTES 3
-#define PACK_FIELD_BYTES 5 /* tag and length */
 
 #define RETRIES_MOST 1000
 #define LONGEST_S (3653.0 * 24 * 3600) /* ten years: the longest duration, see clock.h */
@@ -106,7 +94,7 @@ static bool header_time(const struct header *h, int64_t *ret_wall_ms)
 struct reading {
 	struct job *job;
 	int64_t now_wall_ms;
-	int64_t ready_wall_ms, stamped_wall_ms; /* 0: not given */
+	int64_t ready_wall_ms, stamped_wall_ms, due_wall_ms; /* 0: not given */
 };
 
 typedef bool header_fn(struct reading *r, const struct header *h);
@@ -217,6 +205,13 @@ static bool read_ready(struct reading *r, const struct header *h)
 	return true;
 }
 
+static bool read_due(struct reading *r, const struct header *h)
+{
+	if (h->kind == HEADER_INT && h->integer > 0)
+		r->due_wall_ms = h->integer;
+	return true;
+}
+
 static bool read_stamped(struct reading *r, const struct header *h)
 {
 	if (h->kind == HEADER_INT && h->integer > 0)
@@ -239,6 +234,7 @@ static const struct {
     {"skep-parcel", "a number", read_parcel},
     {"skep-node", "text", read_node},
     {"skep-ready", "a number", read_ready},
+    {"skep-at", "a number", read_due},
     {"timestamp_in_ms", "a number", read_stamped},
     {"x-delivery-count", "a number", read_deliveries},
 };
@@ -316,7 +312,7 @@ int envelope_read(struct job *ret, const struct message *m, struct slice queue, 
 	for (size_t i = 0; i < m->nheaders && rc == 0; i++)
 		rc = read_header(&r, &m->headers[i], err);
 	if (ret->parcel)
-		ret->at_wall_ms = JOB_NOT_GIVEN;
+		ret->at_wall_ms = r.due_wall_ms ? r.due_wall_ms : JOB_NOT_GIVEN;
 	find_ready(&r);
 	return rc;
 }
@@ -383,6 +379,8 @@ void envelope_write(struct message *ret, const struct job *job)
 		add_int(ret, "skep-parcel", (int64_t)job->parcel);
 	if (job->parcel && job->ready_wall_ms > 0)
 		add_int(ret, "skep-ready", job->ready_wall_ms);
+	if (job->parcel && job->at_wall_ms > 0)
+		add_int(ret, "skep-at", job->at_wall_ms);
 	add_text(ret, "skep-node", job->node);
 }
 
@@ -404,147 +402,4 @@ bool envelope_header_is_ours(struct slice name)
 			return true;
 	}
 	return false;
-}
-
-/* --- the packed form ----------------------------------------------------------------------------
- */
-
-static const struct {
-	uint8_t tag; /* append only */
-	size_t at;
-} texts[] = {
-    {1, offsetof(struct job, id)},
-    {2, offsetof(struct job, type)},
-    {3, offsetof(struct job, correlation_id)},
-    {4, offsetof(struct job, reply_to)},
-    {5, offsetof(struct job, content_type)},
-    {6, offsetof(struct job, content_encoding)},
-    {7, offsetof(struct job, app_id)},
-    {8, offsetof(struct job, user_id)},
-    {9, offsetof(struct job, key)},
-    {10, offsetof(struct job, home)},
-    {11, offsetof(struct job, traceparent)},
-    {12, offsetof(struct job, headers)},
-};
-
-#define TAG_NUMBERS 64 /* from here on fields are numbers */
-#define TAG_PRIORITY 64
-
-static const struct {
-	uint8_t tag;
-	size_t at;
-} numbers[] = {
-    {65, offsetof(struct job, timestamp_s)},
-    {66, offsetof(struct job, retries)},
-    {67, offsetof(struct job, timeout_ms)},
-    {68, offsetof(struct job, at_wall_ms)},
-    {69, offsetof(struct job, expires_wall_ms)},
-};
-
-static int pack_field(struct buf *out, uint8_t tag, const void *p, size_t n)
-{
-	uint8_t head[PACK_FIELD_BYTES] = {tag};
-	uint32_t length = htole32((uint32_t)n);
-	int rc;
-
-	memcpy(head + 1, &length, sizeof length);
-	rc = buf_add(out, head, sizeof head);
-	return rc == 0 ? buf_add(out, p, n) : rc;
-}
-
-static int pack_number(struct buf *out, uint8_t tag, int64_t value)
-{
-	uint64_t bytes = htole64((uint64_t)value);
-
-	return pack_field(out, tag, &bytes, sizeof bytes);
-}
-
-int envelope_pack(const struct job *job, struct buf *out)
-{
-	size_t start = buf_size(out);
-	int rc = buf_add(out, PACK_MAGIC, PACK_MAGIC_BYTES);
-
-	for (size_t i = 0; i < ARRAY_SIZE(texts) && rc == 0; i++) {
-		struct slice text;
-
-		memcpy(&text, (const char *)job + texts[i].at, sizeof text);
-		if (text.p)
-			rc = pack_field(out, texts[i].tag, text.p, text.n);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(numbers) && rc == 0; i++) {
-		int64_t value;
-
-		memcpy(&value, (const char *)job + numbers[i].at, sizeof value);
-		if (value != JOB_NOT_GIVEN)
-			rc = pack_number(out, numbers[i].tag, value);
-	}
-	if (rc == 0 && job->has_priority)
-		rc = pack_number(out, TAG_PRIORITY, job->priority);
-	if (rc < 0)
-		buf_truncate(out, start);
-	return rc;
-}
-
-static bool unpack_text(struct job *job, uint8_t tag, struct slice value)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		if (texts[i].tag == tag) {
-			memcpy((char *)job + texts[i].at, &value, sizeof value);
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool unpack_number(struct job *job, uint8_t tag, struct slice bytes)
-{
-	uint64_t raw;
-	int64_t value;
-
-	if (bytes.n != sizeof raw)
-		return false;
-	memcpy(&raw, bytes.p, sizeof raw);
-	value = (int64_t)le64toh(raw);
-	if (tag == TAG_PRIORITY) {
-		job->priority = (uint8_t)value;
-		job->has_priority = true;
-		return value >= 0 && value <= UINT8_MAX;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
-		if (numbers[i].tag == tag) {
-			memcpy((char *)job + numbers[i].at, &value, sizeof value);
-			return true;
-		}
-	}
-	return false;
-}
-
-int envelope_unpack(struct job *ret, struct slice packed, struct err *err)
-{
-	struct job job = job_blank();
-	const uint8_t *p, *end;
-
-	if (packed.n < PACK_MAGIC_BYTES || memcmp(packed.p, PACK_MAGIC, PACK_MAGIC_BYTES) != 0)
-		return err_set(
-		    err, -EPROTO, "this is no packed envelope, or one of a newer version");
-	p = packed.p + PACK_MAGIC_BYTES;
-	end = packed.p + packed.n;
-	while (p < end) {
-		uint32_t length;
-		struct slice value;
-
-		if (end - p < PACK_FIELD_BYTES)
-			return err_set(err, -EPROTO, "a packed envelope is cut off");
-		memcpy(&length, p + 1, sizeof length);
-		value = slice_of(p + PACK_FIELD_BYTES, le32toh(length));
-		if ((size_t)(end - value.p) < value.n)
-			return err_set(err, -EPROTO, "a packed envelope is cut off");
-		if (*p < TAG_NUMBERS ? !unpack_text(&job, *p, value)
-				     : !unpack_number(&job, *p, value))
-			return err_set(
-			    err, -EPROTO, "field %u of a packed envelope is unknown", *p);
-		p = value.p + value.n;
-	}
-	*ret = job;
-	return 0;
 }

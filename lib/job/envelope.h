@@ -20,7 +20,8 @@
 
 /* Reads a delivered message into `ret`, which borrows from it. `queue` is where it was consumed from.
  * job-delay counts from now_wall_ms. A message that comes from a parcel (skep-parcel present) has served
- * its delay. -EINVAL with the header's name in err; `ret` then still has queue, id, type, body. */
+ * its delay, unless it was sent ahead of its time and says when that is
+ * (skep-at). -EINVAL with the header's name in err; `ret` then still has queue, id, type, body. */
 int envelope_read(struct job *ret, const struct message *m, struct slice queue, int64_t now_wall_ms,
     struct err *err);
 

@@ -258,7 +258,7 @@ static inline void take(struct books *b, unsigned run, const char *id, bool runn
 	    .reason = slice_str("a test"),
 	    .body = slice_str("the body")};
 
-	assert_int_equal(takes_record(&b->l, &m, &b->worker, slice_str("default/1"), b->now), 0);
+	assert_int_equal(takes_record(&b->l, &m, &b->worker, slice_str("default/1"), false, b->now), 0);
 }
 
 static inline void lost(struct books *b, unsigned run)

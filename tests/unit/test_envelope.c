@@ -255,6 +255,13 @@ static void test_a_copy_from_a_parcel_has_served_its_delay(void **state)
 	assert_true(job.redelivered && job.has_priority);
 	assert_int_equal(job.priority, 9);
 	assert_int_equal(job.id.n, 0);
+	m.headers[2] = integer("skep-at", NOW + 10);
+	assert_int_equal(envelope_read(&job, &m, S("q"), NOW, NULL), 0);
+	assert_int_equal(job.at_wall_ms, NOW + 10);
+	m.headers[1] = integer("other", 5); /* skep-at is ours alone */
+	m.headers[0] = m.headers[3];
+	assert_int_equal(envelope_read(&job, &m, S("q"), NOW, NULL), 0);
+	assert_int_equal(job.at_wall_ms, JOB_NOT_GIVEN);
 }
 
 static void test_a_nul_in_a_property_is_an_error(void **state)
@@ -404,12 +411,16 @@ static void test_what_is_written_reads_the_same(void **state)
 	job.parcel = UINT64_C(1) << 40;
 	job.node = S("n1");
 	job.ready_wall_ms = NOW - 7;
+	job.at_wall_ms = JOB_NOT_GIVEN;
 	envelope_write(&m, &job);
 	assert_int_equal(envelope_read(&back, &m, job.queue, NOW, NULL), 0);
 	assert_int_equal(back.ready_wall_ms, NOW - 7);
 	assert_true(back.parcel == job.parcel && slice_is(back.node, "n1"));
-	job.at_wall_ms = JOB_NOT_GIVEN;
 	same_envelope(&job, &back);
+	job.at_wall_ms = NOW + 5001; /* sent ahead of its time, to the millisecond */
+	envelope_write(&m, &job);
+	assert_int_equal(envelope_read(&back, &m, job.queue, NOW, NULL), 0);
+	assert_int_equal(back.at_wall_ms, NOW + 5001);
 	job = job_blank();
 	envelope_write(&m, &job);
 	assert_int_equal(m.nheaders, 0);

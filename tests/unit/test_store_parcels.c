@@ -272,6 +272,120 @@ static void test_the_clock_is_set_back(void **state)
 	assert_int_equal(b->l.parcels.next_due_ms, b->now + 10000);
 }
 
+/* --- a node that moves ------------------------------------------------------------------------ */
+
+static void submit_for(struct books *b, const char *id, int64_t due_wall_ms)
+{
+	struct msg_submit m = {.queue = slice_str("q"),
+	    .job = slice_str(id),
+	    .type = slice_str("t"),
+	    .due_wall_ms = due_wall_ms,
+	    .delay_ms = JOB_NOT_GIVEN};
+
+	assert_int_equal(requests_submit(&b->l, &m, b->now).status, 201);
+}
+
+static int64_t due_when_sent(struct books *b, const char *id)
+{
+	struct parcel_row row;
+
+	assert_true(parcels_get(&b->l.parcels, parcel_id(b, id), &row));
+	return parcels_due(&b->l.parcels, &row);
+}
+
+static void test_what_is_of_later_goes_out_early(void **state)
+{
+	struct books *b = *state;
+
+	submit_for(b, "last", START + 9000);
+	submit_for(b, "late", START + 5000);
+	submit_for(b, "now", JOB_NOT_GIVEN);
+	ended(b, 1, "retry", OUTCOME_RETRY);
+	assert_int_equal(b->l.lanes.ready, 1);
+	parcels_hasten(&b->l.parcels);
+	assert_int_equal(b->l.lanes.ready, 4);
+	assert_int_equal(due_when_sent(b, "now"), JOB_NOT_GIVEN);
+	assert_int_equal(due_when_sent(b, "late"), START + 5000);
+	assert_int_equal(due_when_sent(b, "retry"), START + 10000);
+	assert_int_equal(dealt(b), parcel_id(b, "now"));
+	assert_int_equal(dealt(b), parcel_id(b, "late"));
+	settle(b, parcel_id(b, "late"), SETTLE_CONFIRMED);
+	assert_int_equal(parcel_state(b, "late"), -1);
+	assert_int_equal(b->l.lanes.ready, 3);
+	assert_int_equal(dealt(b), parcel_id(b, "last"));
+	assert_int_equal(dealt(b), parcel_id(b, "retry"));
+	assert_int_equal(dealt(b), 0);
+	/* Whoever opens it next finds what is left as it was. */
+	books_reopen(b);
+	assert_int_equal(b->l.lanes.ready, 1);
+	assert_int_equal(b->l.parcels.delayed, 2);
+	assert_int_equal(parcel_state(b, "last"), PARCEL_DELAYED);
+	assert_int_equal(due_when_sent(b, "last"), JOB_NOT_GIVEN);
+}
+
+static void test_what_cannot_be_moved_stays_as_it_is(void **state)
+{
+	static const enum settle_how hows[] = {SETTLE_RETURNED, SETTLE_NACKED, SETTLE_UNSENT};
+	struct books *b = *state;
+
+	submit_for(b, "late", START + 5000);
+	parcels_hasten(&b->l.parcels);
+	for (size_t i = 0; i < ARRAY_SIZE(hows); i++) {
+		assert_int_equal(dealt(b), parcel_id(b, "late"));
+		settle(b, parcel_id(b, "late"), hows[i]);
+		assert_int_equal(dealt(b), 0); /* not at once */
+		assert_int_equal(job_state(b, "late"), JOB_QUEUED);
+		assert_int_equal(parcel_state(b, "late"), PARCEL_DELAYED);
+		assert_number(b, "SELECT due_wall_ms FROM parcel", START + 5000);
+		assert_int_equal(due_when_sent(b, "late"), START + 5000);
+		assert_int_equal(b->l.lanes.ready, 1);
+		b->now += LANE_BACKOFF_LAST_MS;
+	}
+}
+
+static void test_what_the_broker_refuses_keeps_nobody_from_moving(void **state)
+{
+	struct books *b = *state;
+
+	submit_for(b, "large", JOB_NOT_GIVEN);
+	submit_for(b, "other", JOB_NOT_GIVEN);
+	parcels_hasten(&b->l.parcels);
+	assert_int_equal(dealt(b), parcel_id(b, "large"));
+	settle(b, parcel_id(b, "large"), SETTLE_REFUSED);
+	assert_int_equal(job_state(b, "large"), JOB_QUEUED);
+	assert_int_equal(parcel_state(b, "large"), PARCEL_READY);
+	assert_int_equal(dealt(b), parcel_id(b, "other"));
+	settle(b, parcel_id(b, "other"), SETTLE_CONFIRMED);
+	b->now += LANE_BACKOFF_LAST_MS;
+	assert_int_equal(dealt(b), 0);
+	assert_int_equal(b->l.lanes.ready, 1);
+}
+
+static void test_what_comes_back_leaves_what_is_there(void **state)
+{
+	struct books *b = *state;
+	struct msg_take m = {.run = run_id(9),
+	    .queue = slice_str("q"),
+	    .job = slice_str("a"),
+	    .type = slice_str("t"),
+	    .due_wall_ms = JOB_NOT_GIVEN,
+	    .body = slice_str("the message that was tried")};
+	int64_t retry;
+
+	ended(b, 1, "a", OUTCOME_RETRY);
+	retry = parcel_id(b, "a");
+	assert_int_equal(takes_record(&b->l, &m, &b->worker, slice_str("worker"), true, b->now), 0);
+	assert_int_equal(parcel_id(b, "a"), retry);
+	assert_int_equal(parcel_state(b, "a"), PARCEL_DELAYED);
+	m.job = slice_str("b");
+	m.due_wall_ms = START + 7000;
+	assert_int_equal(takes_record(&b->l, &m, &b->worker, slice_str("worker"), true, b->now), 0);
+	assert_int_equal(takes_record(&b->l, &m, &b->worker, slice_str("worker"), true, b->now), 0);
+	assert_number(b, "SELECT due_wall_ms FROM parcel WHERE id <> (SELECT min(id) FROM parcel)", START + 7000);
+	assert_number(b, "SELECT count(*) FROM parcel", 2);
+	assert_number(b, "SELECT count(*) FROM body", 2);
+}
+
 static void test_queries_use_their_indexes(void **state)
 {
 	static const char *const plans[] = {
@@ -282,6 +396,8 @@ static void test_queries_use_their_indexes(void **state)
 	    "SELECT min(due_wall_ms) FROM parcel WHERE state IN (1, 3)",
 	    "SELECT id FROM parcel WHERE job = 7 LIMIT 1",
 	    "SELECT destination, count(*) FROM parcel WHERE state = 0 GROUP BY destination",
+	    "SELECT id FROM parcel WHERE state IN (1, 3) AND destination = 'q'"
+	    " ORDER BY due_wall_ms, id LIMIT 9",
 	};
 	struct books *b = *state;
 
@@ -405,6 +521,10 @@ int main(void)
 	    BOOKS_TEST(test_lanes_of_passing_names_are_forgotten),
 	    BOOKS_TEST(test_counts_survive_a_restart),
 	    BOOKS_TEST(test_the_clock_is_set_back),
+	    BOOKS_TEST(test_what_is_of_later_goes_out_early),
+	    BOOKS_TEST(test_what_cannot_be_moved_stays_as_it_is),
+	    BOOKS_TEST(test_what_the_broker_refuses_keeps_nobody_from_moving),
+	    BOOKS_TEST(test_what_comes_back_leaves_what_is_there),
 	    BOOKS_TEST(test_queries_use_their_indexes),
 	    BOOKS_TEST(test_sweep),
 	    BOOKS_TEST(test_ids_outlive_results),

@@ -489,7 +489,7 @@ static void test_take_of_a_delay(void **state)
 	    .due_wall_ms = START + 60000,
 	    .reason = slice_str("")};
 
-	takes_record(&b->l, &m, &b->worker, slice_str("w"), b->now);
+	takes_record(&b->l, &m, &b->worker, slice_str("w"), false, b->now);
 	assert_int_equal(parcel_state(b, "a"), PARCEL_DELAYED);
 	assert_int_equal(job_row(b, "a").due_wall_ms, START + 60000);
 	assert_int_equal(b->l.parcels.next_due_ms, START + 60000);
