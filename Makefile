@@ -42,9 +42,10 @@ EXTERN_skep-store := -lsqlite3 -linih -lev -lcjson -lm
 EXTERN_skep-courier := -lrabbitmq -lssl -lcrypto -linih -lev -lcjson -lm
 EXTERN_skep-gateway := -lmicrohttpd -lsqlite3 -linih -lev -lcjson -lm
 EXTERN_skep := -lcurl -lncursesw -ltinfo -linih -lcjson -lm
+EXTERN_skep-sim := -lev -lcjson -lm
 EXTERN_ALL := -lcmocka -lrabbitmq -lssl -lcrypto -lsqlite3 -lmicrohttpd -lcurl -linih -lev -lcjson -lm
 
-PROGRAMS := skepd $(ROLES:%=skep-%) skep
+PROGRAMS := skepd $(ROLES:%=skep-%) skep skep-sim
 # libskep and libskep-client: two, so that a service starts with libc alone. The number changes with the binary interface.
 LIBSKEPS := libskep libskep-client
 SOVERSION := 0
@@ -59,7 +60,7 @@ MANUALS := $(patsubst docs/man/%,build/man/%,$(patsubst %.in,%,$(wildcard docs/m
 .DEFAULT_GOAL := all
 all: programs libskep examples docs ##    every executable into build/bin, libskep, examples; manual pages and a sample configuration
 programs: $(PROGRAMS:%=build/bin/%)
-docs: $(MANUALS) build/skep.conf build/completion/skep build/completion/skepd
+docs: $(MANUALS) build/skep.conf build/completion/skep build/completion/skepd build/completion/skep-sim
 fault: $(PROGRAMS:%=build/fault/bin/%) ##    the executables with fault points, into build/fault/bin
 
 # --- one variant: $(1) its name, $(2) its directory -----------------------------------------------
@@ -93,6 +94,10 @@ $(2)/bin/skep-$(r): $$(patsubst %.c,$(2)/obj/%.o,$$(wildcard daemon/$(r)/*.c)) $
 $(2)/bin/skep: $$(patsubst %.c,$(2)/obj/%.o,$$(wildcard client/*.c)) $(LIBS:%=$(2)/lib/lib%.a)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(LDFLAGS_$(1)) $$(LDFLAGS) -o $$@ $$^ $$(EXTERN_skep)
+
+$(2)/bin/skep-sim: $$(patsubst %.c,$(2)/obj/%.o,$$(wildcard tools/sim/*.c)) $(2)/lib/libscale.a $(2)/lib/libbase.a
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(LDFLAGS_$(1)) $$(LDFLAGS) -o $$@ $$^ $$(EXTERN_skep-sim)
 
 # A unit test may name role sources it needs in a first-line comment: `/* links: daemon/store/x.c */`.
 $(2)/unit/%: $(2)/obj/tests/unit/%.o $(LIBS:%=$(2)/lib/lib%.a) $(2)/lib/libprocess.a
@@ -212,7 +217,7 @@ build/completion/skep: build/bin/skep
 	@mkdir -p $(@D)
 	$(Q)build/bin/skep completion bash > $@
 
-build/completion/skepd: packaging/skepd.bash-completion
+build/completion/skepd build/completion/skep-sim: build/completion/%: packaging/%.bash-completion
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
 
@@ -277,6 +282,10 @@ bench-programs: programs $(BENCH_PROGRAMS:%=build/bench/%)
 bench: bench-programs ##    speed against the broker's own: a table, bench/results/*.json, a picture
 	@missed=0; $(PYTHON) bench/bench.py || missed=$$?; $(PYTHON) bench/picture.py && exit $$missed
 
+.PHONY: bench-scale
+bench-scale: build/bin/skep-sim ##    the rule that scales, in simulated time, beside oracles and other rules
+	@$(PYTHON) bench/scale.py
+
 bench-idle: programs ##    memory and CPU of an idle node with four workers
 	@$(PYTHON) bench/idle.py
 
@@ -292,9 +301,9 @@ help: ##    this list
 
 # --- installation ---------------------------------------------------------------------------------
 HEADERS := $(notdir $(wildcard include/skep/*.h))
-INSTALLED := $(PREFIX)/bin/skepd $(PREFIX)/bin/skep $(ROLES:%=$(PREFIX)/libexec/skep/skep-%) \
+INSTALLED := $(PREFIX)/bin/skepd $(PREFIX)/bin/skep $(PREFIX)/bin/skep-sim $(ROLES:%=$(PREFIX)/libexec/skep/skep-%) \
 	$(UNITDIR)/skepd.service $(SYSUSERSDIR)/skep.conf $(PREFIX)/share/doc/skep/LICENSE \
-	$(PREFIX)/share/doc/skep/skep.conf $(COMPLETIONDIR)/skep $(COMPLETIONDIR)/skepd \
+	$(PREFIX)/share/doc/skep/skep.conf $(COMPLETIONDIR)/skep $(COMPLETIONDIR)/skepd $(COMPLETIONDIR)/skep-sim \
 	$(HEADERS:%=$(PREFIX)/include/skep/%) $(LIBDIR)/pkgconfig/skep.pc $(LIBDIR)/pkgconfig/skep-client.pc \
 	$(foreach l,$(LIBSKEPS),$(foreach s,a so so.$(SOVERSION) so.$(VERSION),$(LIBDIR)/$(l).$(s))) \
 	$(foreach m,$(notdir $(MANUALS)),$(MANDIR)/man$(patsubst .%,%,$(suffix $(m)))/$(m))
@@ -302,7 +311,7 @@ INSTALLED := $(PREFIX)/bin/skepd $(PREFIX)/bin/skep $(ROLES:%=$(PREFIX)/libexec/
 # The sample becomes the configuration only where there is none.
 .PHONY: install uninstall
 install: all ##    into PREFIX, below DESTDIR
-	install -D -t '$(DESTDIR)$(PREFIX)/bin' build/bin/skepd build/bin/skep
+	install -D -t '$(DESTDIR)$(PREFIX)/bin' build/bin/skepd build/bin/skep build/bin/skep-sim
 	install -D -t '$(DESTDIR)$(PREFIX)/libexec/skep' $(ROLES:%=build/bin/skep-%)
 	install -d '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(SYSCONFDIR)/skep/conf.d'
 	sed -e 's|/usr/local/bin/|$(PREFIX)/bin/|' -e 's| /etc/| $(SYSCONFDIR)/|' systemd/skepd.service \
@@ -317,7 +326,7 @@ install: all ##    into PREFIX, below DESTDIR
 	install -D -m 644 -t '$(DESTDIR)$(LIBDIR)/pkgconfig' build/skep.pc build/skep-client.pc
 	install -D -m 644 systemd/skep.sysusers '$(DESTDIR)$(SYSUSERSDIR)/skep.conf'
 	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/share/doc/skep' LICENSE build/skep.conf
-	install -D -m 644 -t '$(DESTDIR)$(COMPLETIONDIR)' build/completion/skep build/completion/skepd
+	install -D -m 644 -t '$(DESTDIR)$(COMPLETIONDIR)' build/completion/skep build/completion/skepd build/completion/skep-sim
 	for m in $(notdir $(MANUALS)); do \
 		install -D -m 644 build/man/$$m '$(DESTDIR)$(MANDIR)'/man$${m##*.}/$$m || exit 1; done
 	test -e '$(DESTDIR)$(SYSCONFDIR)/skep/skep.conf' || \

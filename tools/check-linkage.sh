@@ -31,6 +31,7 @@ without skep-worker libsqlite3 libmicrohttpd libcurl libncurses
 without skep-store librabbitmq libssl libmicrohttpd libcurl libncurses
 without skep-courier libsqlite3 libmicrohttpd libcurl libncurses
 without skep-gateway librabbitmq libcurl libncurses
+without skep-sim librabbitmq libsqlite3 libssl libmicrohttpd libcurl libncurses libinih
 without skep librabbitmq libsqlite3 libmicrohttpd libev
 
 [ $failed -eq 0 ] && echo "check-linkage: no executable is linked with what it must not touch"

@@ -44,7 +44,7 @@ LAW = {
     "daemon/gateway/": ("lib/", "daemon/*"),
     "daemon/supervisor/": ("lib/", "daemon/*"),
     "daemon/": ("lib/",),
-    "tests/": ("lib/", "daemon/", "client/"),
+    "tests/": ("lib/", "daemon/", "client/", "tools/"),
     "bench/": ("lib/",),
 }
 

@@ -13,7 +13,7 @@ librabbitmq-dev libev-dev libsqlite3-dev libcjson-dev libinih-dev libmicrohttpd-
 python3 curl procps util-linux
 "
 testing="
-libcmocka-dev rabbitmq-server amqp-tools tmux
+libcmocka-dev rabbitmq-server amqp-tools tmux gnuplot-nox
 python3-pika python3-pytest python3-pytest-xdist
 prometheus python3-prometheus-client
 "
@@ -30,7 +30,6 @@ case "${1-}" in
 celery python3-sqlalchemy
 gearman-job-server
 beanstalkd
-gnuplot-nox
 "
     services="$services gearman-job-server.service beanstalkd.service beanstalkd.socket"
     lively="$lively gearman-job-server beanstalkd"

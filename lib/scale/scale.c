@@ -6,9 +6,10 @@
 #include "lib/scale/scale_wait.h"
 
 #define PENALTY_MAX 3 /* a hold is doubled so often at most */
-#define BAND E(B, 0.25)
-#define PASSING_STARTS E(PS, 4)
-#define PASSING_LEAST_MS E(PL, 2000)
+#define BAND 0.15     /* of a worker: that little less than there are keeps them */
+#define PASSING_STARTS 4      /* what was needed for a backlog is kept for so many starts of a worker... */
+#define PASSING_LEAST_MS 1000 /* ...and at least so long */
+#define ROUND 0.5     /* a need is rounded to the nearest: what is missing waits, within the tolerated */
 #define RSS_UNKNOWN (32 << 20) /* bytes that a worker is taken for while none has been seen */
 
 /* --- the policy ------------------------------------------------------------------------------- */
@@ -43,7 +44,9 @@ static unsigned within(const struct scale_policy *p, double need)
 {
 	if (!(need > p->min)) /* also what is no number */
 		return p->min;
-	return need < p->max ? (unsigned)ceil(need) : p->max;
+	if (need >= p->max)
+		return p->max;
+	return need > ROUND ? (unsigned)ceil(need - ROUND) : 1;
 }
 
 /* --- growing: what the machine allows --------------------------------------------------------- */
@@ -119,7 +122,7 @@ static unsigned banded(const struct scale_policy *p, double need, unsigned n)
 {
 	unsigned want = within(p, need);
 
-	return want < n && need > 0 && need + BAND > n - 1 ? n : want;
+	return want < n && need > 0 && need - ROUND + BAND > n - 1 ? n : want;
 }
 
 static int64_t passing_hold(const struct scale_policy *p, const struct scale_facts *f)

@@ -3,25 +3,26 @@
  * The rule target_wait. Of each queue two things are learned: how many jobs arrive a second, and how long a run
  * takes. Then
  *
- *   need = load x (1 + HEADROOM) + sqrt(load) x min(1, run time / target) + work that waits / time to drain it
+ *   need = load + max(0, work that waits - TOLERATED x target x load) / (DRAIN x time that is left to drain it)
  *
- * load = arrivals x run time is Little's law; the square root is the margin that random arrivals need when a job is
- * not short beside the target (square-root staffing, Halfin and Whitt 1981); the last term empties the queue within
- * the target, less the time that a new worker takes to start. Consumers of others do their part of it.
+ * load = arrivals x run time is Little's law. A little is let wait, as the target allows: jobs that wait for a part
+ * of the target keep every worker at work, and no margin for the randomness of arrivals is paid for. What is more than
+ * that is emptied within the target, less the time that a new worker takes to start. Consumers of others do their part.
  *
  * Arrivals are seen only between two fresh depths: what is ready more than before, and what was delivered meanwhile.
  * That is a lower bound where others take from the queue; they are counted as taking what one of our workers takes.
+ *
+ * The constants were found with skep-sim: of those that keep the wait within the target in all of its traffics, the
+ * ones with the fewest worker-seconds.
  */
 #include "lib/scale/scale_wait.h"
 
 #include <math.h>
 
-#define RATE_S E(RS, 8.0)      /* arrivals are smoothed over so long... */
-#define SERVICE_S E(SS, 60)
-#define HEADROOM E(H, 0.1)
-#define SPARE E(SP, 1)
-#define GOAL E(G, 0)
-#define ROUND E(R, 0)
+#define RATE_S 30.0     /* arrivals are smoothed over so long... */
+#define SERVICE_S 30.0  /* ...and run times; the span in which old ones count for 1/e */
+#define TOLERATED 0.4   /* of the target: a wait for which nobody is added */
+#define DRAIN 0.7       /* of the time that is left: the figures are a poll old, and random */
 #define DRAIN_LEAST 0.25 /* of the target that is left for draining, however slow workers start */
 #define RARE 0.5        /* jobs that are expected within the hold: for fewer no worker is kept */
 #define PROBE_LEAST 2    /* workers that are tried while nobody knows how long a job takes */
@@ -172,22 +173,17 @@ struct scale_need scale_wait_need(
 		need.all = fmin((double)sum->backlog + (double)sum->running, some);
 		return need;
 	}
-	drain_s = fmax((target_s - start_s - SCALE_POLL_FAST_MS / 1000.0) * E(D,1), target_s * DRAIN_LEAST);
-	arrivals = sum->load * (1 + HEADROOM) +
-		   SPARE * sqrt(sum->load) * fmin(1, sum->service_ms / (double)p->target_wait_ms);
-	backlog = fmin(fmax(sum->work - GOAL * target_s * sum->load, 0) / drain_s, (double)sum->backlog);
+	drain_s = fmax(DRAIN * (target_s - start_s - SCALE_POLL_FAST_MS / 1000.0), target_s * DRAIN_LEAST);
+	arrivals = sum->load;
+	backlog = fmax(sum->work - TOLERATED * target_s * sum->load, 0) / drain_s;
+	backlog = fmin(backlog, (double)sum->backlog);
 	need.reason = before == 0 ? SCALE_REASON_FIRST
 		      : arrivals > backlog ? SCALE_REASON_ARRIVALS : SCALE_REASON_BACKLOG;
-	need.arrivals = arrivals / p->concurrency;
+	if (sum->arrival * (double)p->hold_ms / 1000 >= RARE)
+		need.arrivals = fmax(arrivals / p->concurrency, 1); /* else the next one is too far away to wait for it */
 	need.all = (arrivals + backlog) / p->concurrency;
-	need.arrivals -= ROUND;
-	need.all -= ROUND;
-	if (sum->arrival * (double)p->hold_ms / 1000 < RARE)
-		need.arrivals = 0; /* the next one is too far away to wait for it */
-	else
-		need.arrivals = fmax(need.arrivals, 0.5);
 	if (sum->backlog + sum->running > 0)
-		need.all = fmax(need.all, 0.5); /* what is there needs somebody */
+		need.all = fmax(need.all, 1); /* what is there needs somebody */
 	need.arrivals = ours(need.arrivals, sum->foreign);
 	need.all = ours(need.all, sum->foreign);
 	return need;

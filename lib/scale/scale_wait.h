@@ -22,15 +22,14 @@ void scale_learn(const struct scale_facts *facts, struct scale_memory *memory);
 struct scale_sum scale_sum(
     const struct scale_policy *p, const struct scale_facts *facts, const struct scale_memory *memory);
 
-/* Workers that are needed now, by target_wait. */
+/* Workers that are needed now, by target_wait. What is above 0 is at least one. */
 struct scale_need {
-	double arrivals; /* for what arrives all the time */
-	double all;      /* for that and for what waits now */
+	double arrivals;          /* for what arrives all the time */
+	double all;               /* for that and for what waits now */
 	enum scale_reason reason; /* for wanting more than there are */
 };
+
 struct scale_need scale_wait_need(
     const struct scale_policy *p, const struct scale_facts *facts, const struct scale_sum *sum, unsigned before);
-#include <stdlib.h>
-#define E(name, value) (getenv(#name) ? strtod(getenv(#name), NULL) : (value))
 
 #endif

@@ -6,6 +6,7 @@
 #include <getopt.h>
 #include <math.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -49,9 +50,10 @@ static const char help[] =
     "      --min N, --max N workers (default: 0, 64)\n"
     "      --plot FILE.svg  a picture of arrivals, backlog, workers and wait under skep's rule (needs gnuplot)\n"
     "      --check          exit 1 unless skep keeps what it promises beside the oracle and the other rules\n"
-    "      --json           one JSON object per traffic\n"
-    "      --help\n\n"
-    "Exit status: 0, 1 (a promise is missed), 64 (usage), 66 (a trace that cannot be read), 73 (no picture).\n";
+    "      --json           a JSON array, with an object for each traffic\n"
+    "      --version, --help\n\n"
+    "Exit status: 0, 1 (a promise is missed), 64 (usage), 66 (a trace that cannot be read), 73 (no picture),\n"
+    "74 (output).\n";
 
 /* --- promises --------------------------------------------------------------------------------- */
 
@@ -61,14 +63,17 @@ static double beyond(const struct sim_traffic *t, const struct sim_result *r)
 	return r->p99 <= t->target_s ? t->target_s : r->p99;
 }
 
-static void miss(struct report *p, const char *format, const char *name, double value)
+static PRINTF_LIKE(2, 3) void miss(struct report *p, const char *format, ...)
 {
 	size_t used = strlen(p->missed);
+	va_list args;
 
 	if (used)
 		used += (size_t)snprintf(p->missed + used, sizeof p->missed - used, "; ");
+	va_start(args, format);
 	if (used < sizeof p->missed)
-		snprintf(p->missed + used, sizeof p->missed - used, format, name, value);
+		vsnprintf(p->missed + used, sizeof p->missed - used, format, args);
+	va_end(args);
 }
 
 static void judge(struct report *p, size_t oracle, size_t first_other)
@@ -77,9 +82,9 @@ static void judge(struct report *p, size_t oracle, size_t first_other)
 	double cost = skep->worker_s / p->rows[oracle].result.worker_s;
 
 	if (p->possible && skep->p99 > p->traffic->target_s)
-		miss(p, "%s: p99 of %.2f s", "skep", skep->p99);
+		miss(p, "p99 of %.2f s", skep->p99);
 	if (p->possible && cost > COST_PROMISED)
-		miss(p, "%s: %.2f of the oracle's worker-seconds", "skep", cost);
+		miss(p, "%.2f of the oracle's worker-seconds", cost);
 	for (size_t i = first_other; i < p->nrows; i++) {
 		double wait = beyond(p->traffic, skep) - beyond(p->traffic, &p->rows[i].result);
 		double more = skep->worker_s - p->rows[i].result.worker_s;
@@ -124,23 +129,23 @@ static void print_table(const struct report *p)
 	printf("  %s%s\n\n", p->missed[0] ? "MISSED: " : "kept", p->missed);
 }
 
-static void print_json(const struct report *p)
+static void print_json(const struct report *p, bool first)
 {
 	const struct sim_traffic *t = p->traffic;
 
-	printf("{\"traffic\":\"%s\",\"jobs\":%zu,\"target_s\":%g,\"min\":%u,\"max\":%u,\"start_s\":%g,\"possible\":%s,"
-	       "\"kept\":%s,\"rules\":{",
-	    t->name, t->njobs, t->target_s, t->min, t->max, t->start_s, p->possible ? "true" : "false",
-	    p->missed[0] ? "false" : "true");
+	printf("%s{\"traffic\":\"%s\",\"jobs\":%zu,\"target_s\":%g,\"min\":%u,\"max\":%u,\"start_s\":%g,"
+	       "\"possible\":%s,\"kept\":%s,\"rules\":{",
+	    first ? "[" : ",\n ", t->name, t->njobs, t->target_s, t->min, t->max, t->start_s,
+	    p->possible ? "true" : "false", p->missed[0] ? "false" : "true");
 	for (size_t i = 0; i < p->nrows; i++) {
 		const struct sim_result *r = &p->rows[i].result;
 
-		printf("%s\"%s\":{\"p50_s\":%.3f,\"p95_s\":%.3f,\"p99_s\":%.3f,\"worker_s\":%.1f,\"ratio\":%.3f,"
-		       "\"changes\":%u,\"most\":%u}",
+		printf("%s\n  \"%s\":{\"p50_s\":%.3f,\"p95_s\":%.3f,\"p99_s\":%.3f,\"worker_s\":%.1f,"
+		       "\"ratio\":%.3f,\"changes\":%u,\"most\":%u}",
 		    i ? "," : "", p->rows[i].name, r->p50, r->p95, r->p99, r->worker_s,
 		    r->worker_s / p->rows[1].result.worker_s, r->changes, r->most);
 	}
-	printf("}}\n");
+	printf("}}");
 }
 
 static void plot_script(FILE *to, const struct sim_traffic *t, const struct sim_result *r, const char *path)
@@ -148,7 +153,7 @@ static void plot_script(FILE *to, const struct sim_traffic *t, const struct sim_
 	static const char *const titles[] = {"arrivals a second", "backlog", "workers", "wait, s"};
 	size_t job = 0;
 
-	fprintf(to, "set terminal svg size 900,900\nset output '");
+	fprintf(to, "set terminal svg size 900,900 font 'sans-serif,12' background '#ffffff'\nset output '");
 	for (const char *c = path; *c; c++)
 		fprintf(to, *c == '\'' ? "''" : "%c", *c);
 	fprintf(to, "'\n$d << EOD\n");
@@ -160,10 +165,11 @@ static void plot_script(FILE *to, const struct sim_traffic *t, const struct sim_
 		fprintf(to, "%g %zu %g %g %g\n", r->samples[i].at, job - first, r->samples[i].ready,
 		    r->samples[i].workers, r->samples[i].wait);
 	}
-	fprintf(to, "EOD\nset multiplot layout 4,1 title 'skep: %s'\nset xlabel 's'\nunset key\nset xrange [0:%g]\n",
+	fprintf(to, "EOD\nset multiplot layout 4,1 title 'skep: %s' noenhanced\nset xlabel 's'\nunset key\n"
+		    "set grid lc '#dddddd'\nset yrange [0:*]\nset lmargin 9\nset xrange [0:%g]\n",
 	    t->name, t->length);
 	for (int i = 0; i < 4; i++)
-		fprintf(to, "set ylabel '%s'\nplot $d using 1:%d with steps\n", titles[i], i + 2);
+		fprintf(to, "set ylabel '%s'\nplot $d using 1:%d with steps lc '#2a6f97'\n", titles[i], i + 2);
 	fprintf(to, "unset multiplot\n");
 }
 
@@ -230,6 +236,7 @@ static bool set(struct options *o, int option, const char *value)
 	case 'm': good = number(value, 0, 128, &n); o->min = (unsigned)n; break;
 	case 'M': good = number(value, 1, 128, &n); o->max = (unsigned)n; break;
 	case 'h': fputs(help, stdout); exit(EX_OK);
+	case 'v': puts("skep-sim " SKEP_VERSION); exit(EX_OK);
 	default: exit(EX_USAGE);
 	}
 	if (!good)
@@ -243,7 +250,8 @@ static struct options parse(int argc, char **argv)
 	    {"trace", required_argument, NULL, 'r'}, {"target", required_argument, NULL, 'T'},
 	    {"start", required_argument, NULL, 's'}, {"min", required_argument, NULL, 'm'},
 	    {"max", required_argument, NULL, 'M'}, {"plot", required_argument, NULL, 'p'},
-	    {"check", no_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
+	    {"check", no_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'},
+	    {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'v'}, {0}};
 	struct options o = {.max = 64};
 	int option;
 
@@ -261,7 +269,7 @@ static struct options parse(int argc, char **argv)
 	return o;
 }
 
-static bool show(struct sim_traffic *t, const struct options *o)
+static bool show(struct sim_traffic *t, const struct options *o, bool first)
 {
 	static struct report report;
 
@@ -269,48 +277,62 @@ static bool show(struct sim_traffic *t, const struct options *o)
 	t->max = o->max;
 	t->target_s = o->target_s > 0 ? o->target_s : t->target_s;
 	t->start_s = o->start_s > 0 ? o->start_s : t->start_s;
-	if (o->plot) {
-		if (!plot(t, o->plot))
-			exit(EX_CANTCREAT);
-		return true;
-	}
+	if (o->plot && !plot(t, o->plot))
+		exit(EX_CANTCREAT);
 	compare(t, &report);
 	if (o->json)
-		print_json(&report);
+		print_json(&report, first);
 	else
 		print_table(&report);
 	fflush(stdout);
 	return report.missed[0] == '\0';
 }
 
+static bool show_trace(const struct options *o)
+{
+	struct sim_traffic t;
+	char error[256];
+	bool kept;
+
+	if (!traffic_read(o->trace, &t, error)) {
+		fprintf(stderr, "skep-sim: '%s': %s\n", o->trace, error);
+		exit(EX_NOINPUT);
+	}
+	kept = show(&t, o, true);
+	traffic_clear(&t);
+	return kept;
+}
+
+static bool show_made(const struct options *o)
+{
+	struct sim_traffic t;
+	bool kept = true, first = true;
+
+	for (size_t i = 0; traffic_names[i]; i++) {
+		if (o->traffic && strcmp(o->traffic, traffic_names[i]) != 0)
+			continue;
+		traffic_make(traffic_names[i], &t);
+		kept &= show(&t, o, first);
+		traffic_clear(&t);
+		first = false;
+	}
+	if (first) {
+		fprintf(stderr, "skep-sim: there is no traffic '%s' (see --help)\n", o->traffic);
+		exit(EX_USAGE);
+	}
+	return kept;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = parse(argc, argv);
-	struct sim_traffic t;
-	char error[256];
-	bool kept = true;
+	bool kept = o.trace ? show_trace(&o) : show_made(&o);
 
-	if (o.trace) {
-		if (!traffic_read(o.trace, &t, error)) {
-			fprintf(stderr, "skep-sim: '%s': %s\n", o.trace, error);
-			return EX_NOINPUT;
-		}
-		kept = show(&t, &o);
-		traffic_clear(&t);
-		return o.check && !kept;
-	}
-	for (size_t i = 0; traffic_names[i]; i++) {
-		if (o.traffic && strcmp(o.traffic, traffic_names[i]) != 0)
-			continue;
-		traffic_make(traffic_names[i], &t);
-		kept &= show(&t, &o);
-		traffic_clear(&t);
-		if (o.traffic)
-			return o.check && !kept;
-	}
-	if (o.traffic) {
-		fprintf(stderr, "skep-sim: there is no traffic '%s' (see --help)\n", o.traffic);
-		return EX_USAGE;
+	if (o.json)
+		printf("]\n");
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fprintf(stderr, "skep-sim: cannot write to standard output\n");
+		return EX_IOERR;
 	}
 	return o.check && !kept;
 }

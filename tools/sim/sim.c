@@ -19,6 +19,7 @@ struct worker {
 struct sim {
 	const struct sim_traffic *traffic;
 	struct worker workers[SIM_WORKERS_MAX];
+	size_t slots; /* those of them that were ever used */
 	double now, worker_s, busy_s;
 	size_t arrived, begun, finished;
 	double run_s, start_s;
@@ -64,7 +65,7 @@ static void begin(struct sim *s, struct worker *w)
 
 static void dispatch(struct sim *s)
 {
-	for (size_t i = 0; i < SIM_WORKERS_MAX && s->begun < s->arrived && s->count[WORKER_IDLE]; i++) {
+	for (size_t i = 0; i < s->slots && s->begun < s->arrived && s->count[WORKER_IDLE]; i++) {
 		if (s->workers[i].state == WORKER_IDLE)
 			begin(s, &s->workers[i]);
 	}
@@ -86,6 +87,7 @@ static void start_one(struct sim *s)
 {
 	for (size_t i = 0; i < SIM_WORKERS_MAX; i++) {
 		if (s->workers[i].state == WORKER_NONE) {
+			s->slots = i < s->slots ? s->slots : i + 1;
 			become(s, &s->workers[i], WORKER_STARTING, s->now + s->traffic->start_s);
 			return;
 		}
@@ -97,7 +99,7 @@ static void retire_one(struct sim *s)
 	static const enum worker_state order[] = {WORKER_STARTING, WORKER_IDLE, WORKER_BUSY};
 
 	for (size_t k = 0; k < ARRAY_SIZE(order); k++) {
-		for (size_t i = SIM_WORKERS_MAX; i-- > 0;) {
+		for (size_t i = s->slots; i-- > 0;) {
 			struct worker *w = &s->workers[i];
 			double since = w->since;
 
@@ -131,7 +133,7 @@ static void look(const struct sim *s, struct sim_view *v)
 	    .draining = s->count[WORKER_DRAINING],
 	    .start_s = s->start_s,
 	    .next = s->arrived};
-	for (size_t i = 0; i < SIM_WORKERS_MAX; i++) {
+	for (size_t i = 0; i < s->slots; i++) {
 		if (s->workers[i].state == WORKER_BUSY || s->workers[i].state == WORKER_DRAINING)
 			v->run_age_s += s->now - s->workers[i].since;
 	}
@@ -179,7 +181,7 @@ static double next_event(const struct sim *s, double poll_at, struct worker **re
 	*ret_worker = NULL;
 	if (s->arrived < t->njobs && t->jobs[s->arrived].at < at)
 		at = t->jobs[s->arrived].at;
-	for (size_t i = 0; i < SIM_WORKERS_MAX; i++) {
+	for (size_t i = 0; i < s->slots; i++) {
 		if (s->workers[i].state != WORKER_NONE && s->workers[i].until <= at) {
 			at = s->workers[i].until;
 			*ret_worker = (struct worker *)&s->workers[i];
@@ -225,7 +227,8 @@ static void play(struct sim *s, const struct sim_rule *rule, void *state, struct
 	}
 }
 
-struct sim_result sim_run(const struct sim_traffic *t, const struct sim_rule *rule, const void *setting, bool sampled)
+struct sim_result sim_run(
+    const struct sim_traffic *t, const struct sim_rule *rule, const void *setting, bool sampled)
 {
 	struct sim s = {.traffic = t, .start_s = -1, .count = {SIM_WORKERS_MAX}};
 	struct sim_result r = {0};

@@ -65,6 +65,7 @@ struct sim_result {
 };
 
 /* Runs the traffic under the rule. `setting` is given to the rule in front of its state. */
-struct sim_result sim_run(const struct sim_traffic *traffic, const struct sim_rule *rule, const void *setting, bool sampled);
+struct sim_result sim_run(
+    const struct sim_traffic *traffic, const struct sim_rule *rule, const void *setting, bool sampled);
 
 #endif

@@ -73,7 +73,7 @@ static void grow(struct sim_traffic *t, size_t *room, double at, double takes)
 	t->jobs[t->njobs++] = (struct sim_job){.at = at, .takes = takes};
 }
 
-/* A Poisson process whose rate moves, by thinning (Lewis and Shedler 1979), and `every` seconds `many` jobs at once. */
+/* A Poisson process whose rate moves, by thinning (Lewis and Shedler 1979), and `many` jobs at once `every` seconds. */
 static void generate(struct sim_traffic *t, double most, enum shape shape, double every, unsigned many)
 {
 	double at = 0, burst = every > 0 ? every : INFINITY;
@@ -99,19 +99,20 @@ static const struct {
 	double every;
 	unsigned many;
 } made[] = {
-    {{.name = "steady", .text = "20/s of 200 ms", .length = HOUR, .mean_takes = 0.2, .rate = steady_rate}, 20, TAKES_EXPONENTIAL, 0, 0},
-    {{.name = "burst", .text = "5/s of 100 ms, and 500 at once every 5 min", .length = HOUR, .mean_takes = 0.1,
-	 .rate = burst_rate}, 5, TAKES_EXPONENTIAL, 300, 500},
+    {{.name = "steady", .text = "20/s of 200 ms", .length = HOUR, .mean_takes = 0.2, .rate = steady_rate}, 20,
+	TAKES_EXPONENTIAL, 0, 0},
+    {{.name = "burst", .text = "5/s of 100 ms, and 500 at once every 5 min", .length = HOUR,
+	 .mean_takes = 0.1, .rate = burst_rate}, 5, TAKES_EXPONENTIAL, 300, 500},
     {{.name = "ramp", .text = "1/s up to 60/s and back, of 200 ms", .length = HOUR, .mean_takes = 0.2,
 	 .rate = ramp_rate}, 60, TAKES_EXPONENTIAL, 0, 0},
     {{.name = "wave", .text = "a day in 4 h: 0.2/s to 8.2/s of 1 s", .length = 4 * HOUR, .mean_takes = 1,
 	 .rate = wave_rate}, 8.2, TAKES_EXPONENTIAL, 0, 0},
-    {{.name = "tail", .text = "10/s of 300 ms, heavy-tailed", .length = HOUR, .mean_takes = 0.3, .rate = tail_rate}, 10,
-	TAKES_PARETO, 0, 0},
+    {{.name = "tail", .text = "10/s of 300 ms, heavy-tailed", .length = HOUR, .mean_takes = 0.3,
+	 .rate = tail_rate}, 10, TAKES_PARETO, 0, 0},
     {{.name = "slow", .text = "10/s of 200 ms; 8 times as slow for 5 min", .length = HOUR, .mean_takes = 0.2,
 	 .rate = tail_rate, .slow_from = 1200, .slow_to = 1500, .slow_by = 8}, 10, TAKES_EXPONENTIAL, 0, 0},
-    {{.name = "start", .text = "the ramp, with workers that take 3 s to start", .length = HOUR, .mean_takes = 0.2,
-	 .start_s = 3, .rate = ramp_rate}, 60, TAKES_EXPONENTIAL, 0, 0},
+    {{.name = "start", .text = "the ramp, with workers that take 3 s to start", .length = HOUR,
+	 .mean_takes = 0.2, .start_s = 3, .rate = ramp_rate}, 60, TAKES_EXPONENTIAL, 0, 0},
 };
 
 const char *const traffic_names[] = {"steady", "burst", "ramp", "wave", "tail", "slow", "start", NULL};
