@@ -14,14 +14,14 @@ SIM = ROOT / "build" / "bin" / "skep-sim"
 RESULTS = ROOT / "bench" / "results" / "scale.json"
 PICTURE = ROOT / "docs" / "scaling.svg"
 TRACE = "bench/traces/demo.csv"
-RUNS = ([], ["--trace", TRACE])
+RUNS = (["--check"], ["--trace", TRACE])  # the trace is printed, not judged: see README.md
 
 
 def main() -> int:
     missed, found = False, []
     for options in RUNS:
         with subprocess.Popen([SIM, "--json", *options], stdout=subprocess.PIPE, cwd=ROOT, text=True) as told:
-            missed |= subprocess.run([SIM, "--check", *options], cwd=ROOT).returncode != 0
+            missed |= subprocess.run([SIM, *options], cwd=ROOT).returncode != 0
             found += json.load(told.stdout)
     for traffic in found:
         traffic["title"] = TRACE if traffic["traffic"] == "trace" else traffic["traffic"]

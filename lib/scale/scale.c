@@ -5,12 +5,12 @@
 
 #include "lib/scale/scale_wait.h"
 
-#define PENALTY_MAX 3 /* a hold is doubled so often at most */
-#define BAND 0.15     /* of a worker: that little less than there are keeps them */
+#define PENALTY_MAX 3         /* a hold is doubled so often at most */
+#define BAND 0.15             /* of a worker: that little less than there are keeps them */
 #define PASSING_STARTS 4      /* what was needed for a backlog is kept for so many starts of a worker... */
 #define PASSING_LEAST_MS 1000 /* ...and at least so long */
-#define ROUND 0.5     /* a need is rounded to the nearest: what is missing waits, within the tolerated */
-#define RSS_UNKNOWN (32 << 20) /* bytes that a worker is taken for while none has been seen */
+#define ROUND 0.5             /* a need is rounded to the nearest: what is missing waits, within the tolerated */
+#define RSS_UNKNOWN (32 << 20)/* bytes that a worker is taken for while none has been seen */
 
 /* --- the policy ------------------------------------------------------------------------------- */
 
@@ -136,7 +136,7 @@ static int64_t passing_hold(const struct scale_policy *p, const struct scale_fac
 static unsigned by_wait(const struct scale_policy *p, const struct scale_facts *f,
     const struct scale_sum *sum, struct scale_memory *m, struct scale_decision *d)
 {
-	struct scale_need need = scale_wait_need(p, f, sum, d->before);
+	struct scale_need need = scale_wait_need(p, f, sum, m, d->before);
 	int64_t lasting_ms, passing_ms;
 	unsigned target;
 
@@ -207,6 +207,7 @@ static void hold_on(struct scale_memory *m, int64_t now)
 {
 	m->lasting.needed_at = m->passing.needed_at = now;
 	m->lasting.low = m->passing.low = 0;
+	m->excess_at = 0;
 	m->passing.n = m->target;
 }
 
@@ -264,7 +265,7 @@ struct scale_decision scale_decide(
 	if (target > m->target)
 		target = cap(&p, f, target, &d);
 	d.target = within(&p, target);
-	d.poll_ms = d.before == 0 || d.target > d.before ? SCALE_POLL_FAST_MS : SCALE_POLL_MS;
+	d.poll_ms = d.before == 0 || d.target > d.before || m->excess_at ? SCALE_POLL_FAST_MS : SCALE_POLL_MS;
 	remember(m, f->now, d.target);
 	return d;
 }

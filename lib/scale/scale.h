@@ -19,7 +19,7 @@
 #define SCALE_WORKERS_MAX 65536 /* bounds every number of workers that is read here */
 #define SCALE_EXPLAIN_BYTES 320
 #define SCALE_POLL_MS 2000     /* between two decisions of a pool */
-#define SCALE_POLL_FAST_MS 500 /* while it has no worker or grows */
+#define SCALE_POLL_FAST_MS 500 /* while it has no worker, grows, or more waits than is tolerated */
 
 enum scale_rule { SCALE_FIXED, SCALE_QUEUE_DEPTH, SCALE_TARGET_WAIT };
 
@@ -101,7 +101,9 @@ struct scale_seen {
 	int64_t at, ready_at;   /* of the last call and of the last fresh depth */
 	double flow;            /* deliveries since the last fresh depth, those of other nodes included */
 	double rate;            /* arrivals per second, smoothed */
+	int64_t came_at;        /* of the last depth that showed arrivals */
 	double busy_s, ended;   /* recent run time, and the runs that ended in it */
+	double last_busy_s, last_ended; /* the same, of the last few seconds */
 	bool known;             /* the counters have been read once */
 };
 
@@ -122,6 +124,7 @@ struct scale_memory {
 	uint32_t epoch;
 	int64_t now;           /* of the last call */
 	unsigned target;       /* of the last call, as granted */
+	int64_t excess_at;     /* since when more waits than is tolerated; 0: it does not */
 	struct scale_level lasting; /* what arrivals ask for, or the depth */
 	struct scale_level passing; /* that and what waits now */
 	struct scale_seen queues[SCALE_QUEUES_MAX];

@@ -3,11 +3,12 @@
  * The rule target_wait. Of each queue two things are learned: how many jobs arrive a second, and how long a run
  * takes. Then
  *
- *   need = load + max(0, work that waits - TOLERATED x target x load) / (DRAIN x time that is left to drain it)
+ *   need = load + max(0, work that waits - TOLERATED x target x load) / time that is left to do it
  *
  * load = arrivals x run time is Little's law. A little is let wait, as the target allows: jobs that wait for a part
  * of the target keep every worker at work, and no margin for the randomness of arrivals is paid for. What is more than
- * that is emptied within the target, less the time that a new worker takes to start. Consumers of others do their part.
+ * that is emptied within the target, less the time that a new worker takes to start; the time that is left runs from when it began to be too
+ * much, so that a wrong guess of the work is made up for. Consumers of others do their part.
  *
  * Arrivals are seen only between two fresh depths: what is ready more than before, and what was delivered meanwhile.
  * That is a lower bound where others take from the queue; they are counted as taking what one of our workers takes.
@@ -21,11 +22,12 @@
 
 #define RATE_S 30.0     /* arrivals are smoothed over so long... */
 #define SERVICE_S 30.0  /* ...and run times; the span in which old ones count for 1/e */
+#define LAST_S 3.0      /* the run times of what ends just now... */
+#define LAST_RUNS 5.0   /* ...count beside so many runs as they are otherwise */
 #define TOLERATED 0.4   /* of the target: a wait for which nobody is added */
-#define DRAIN 0.7       /* of the time that is left: the figures are a poll old, and random */
-#define DRAIN_LEAST 0.25 /* of the target that is left for draining, however slow workers start */
-#define RARE 0.5        /* jobs that are expected within the hold: for fewer no worker is kept */
-#define PROBE_LEAST 2    /* workers that are tried while nobody knows how long a job takes */
+#define DRAIN 0.6       /* of the time that is left: the figures are a poll old, and random */
+#define DRAIN_LEAST 0.2 /* of the target: as if so much were left, however late it is */
+#define PROBE_LEAST 2   /* workers that are tried while nobody knows how long a job takes */
 
 static uint64_t grown(uint64_t now, uint64_t then)
 {
@@ -44,13 +46,15 @@ static unsigned workers_of(const struct scale_facts *f)
 
 static void learn_runs(struct scale_seen *s, const struct scale_queue *q, double span_s)
 {
-	double keep = exp(-span_s / SERVICE_S);
+	double keep = exp(-span_s / SERVICE_S), keep_last = exp(-span_s / LAST_S);
 	uint64_t ended = grown(q->finished, s->finished), busy_ms = grown(q->run_ms, s->busy_ms);
 
 	if (ended == 0)
 		return; /* what is known stays known */
 	s->busy_s = s->busy_s * keep + (double)busy_ms / 1000;
 	s->ended = s->ended * keep + (double)ended;
+	s->last_busy_s = s->last_busy_s * keep_last + (double)busy_ms / 1000;
+	s->last_ended = s->last_ended * keep_last + (double)ended;
 }
 
 static void learn_arrivals(struct scale_seen *s, const struct scale_queue *q, unsigned workers)
@@ -63,6 +67,7 @@ static void learn_arrivals(struct scale_seen *s, const struct scale_queue *q, un
 	if (workers && q->foreign)
 		came += s->flow * q->foreign / workers;
 	rate = came > 0 ? came / span_s : 0;
+	s->came_at = came > 0 ? q->ready_at : s->came_at;
 	s->rate = smooth(s->rate, rate, span_s, RATE_S);
 	s->ready = q->ready;
 	s->ready_at = q->ready_at;
@@ -75,7 +80,7 @@ static void learn_queue(
 	double span_s = (double)(now - s->at) / 1000;
 
 	if (!s->known || span_s < 0) {
-		*s = (struct scale_seen){.known = true, .ready_at = q->ready_at, .ready = q->ready};
+		*s = (struct scale_seen){.known = true, .ready_at = q->ready_at, .came_at = q->ready_at, .ready = q->ready};
 	} else {
 		double given = (double)grown(q->delivered, s->delivered);
 
@@ -115,6 +120,18 @@ static double service_s(const struct scale_seen *s, const struct scale_queue *q)
 	return fmax(s->busy_s / s->ended, with);
 }
 
+/* The same for what waits. Jobs come in series: where those of now take longer than most did, the next will, too. */
+static double waiting_s(const struct scale_seen *s, double one)
+{
+	return fmax(one, (s->last_busy_s + one * LAST_RUNS) / (s->last_ended + LAST_RUNS));
+}
+
+/* Arrivals a second: no more than one in so long as none came, so that a burst is forgotten once it is over. */
+static double rate_now(const struct scale_seen *s)
+{
+	return s->ready_at > s->came_at ? fmin(s->rate, 1000.0 / (double)(s->ready_at - s->came_at)) : s->rate;
+}
+
 struct scale_sum scale_sum(
     const struct scale_policy *p, const struct scale_facts *f, const struct scale_memory *m)
 {
@@ -124,7 +141,7 @@ struct scale_sum scale_sum(
 	for (size_t i = 0; i < f->nqueues && i < SCALE_QUEUES_MAX; i++) {
 		const struct scale_queue *q = &f->queues[i];
 		const struct scale_seen *s = &m->queues[i];
-		double one = service_s(s, q), waits = (double)q->ready + (double)q->held;
+		double one = service_s(s, q), waits = (double)q->ready + (double)q->held, rate = rate_now(s);
 
 		sum.running += q->running;
 		sum.stale |= q->ready_at < 0 || f->now - q->ready_at > p->stale_ms;
@@ -132,15 +149,16 @@ struct scale_sum scale_sum(
 		if (q->paused)
 			continue;
 		sum.backlog += q->ready + q->held;
-		sum.arrival += s->rate;
+		sum.arrival += rate;
+		sum.coming |= rate > 0 && s->ready_at == s->came_at;
 		sum.foreign = q->foreign > sum.foreign ? q->foreign : sum.foreign;
 		if (one < 0) {
 			unseen += waits;
-			unseen_rate += s->rate;
+			unseen_rate += rate;
 			continue;
 		}
-		sum.load += s->rate * one;
-		sum.work += waits * one;
+		sum.load += rate * one;
+		sum.work += waits * waiting_s(s, one);
 		busy_s += one * fmax(s->ended, 1);
 		known += fmax(s->ended, 1);
 	}
@@ -159,11 +177,27 @@ static double ours(double need, unsigned foreign)
 	return fmax(need - foreign, need / (1.0 + foreign));
 }
 
-struct scale_need scale_wait_need(
-    const struct scale_policy *p, const struct scale_facts *f, const struct scale_sum *sum, unsigned before)
+/* Workers that do the work that waits in time, beyond what is tolerated. Time runs from when that began. */
+static double drain(const struct scale_policy *p, const struct scale_facts *f, const struct scale_sum *sum,
+    struct scale_memory *m)
 {
 	double target_s = (double)p->target_wait_ms / 1000, start_s = f->start_ms > 0 ? (double)f->start_ms / 1000 : 0;
-	double drain_s, arrivals, backlog;
+	double excess = sum->work - TOLERATED * target_s * sum->load, left_s;
+
+	if (excess <= 0) {
+		m->excess_at = 0;
+		return 0;
+	}
+	if (m->excess_at <= 0 || m->excess_at > f->now)
+		m->excess_at = f->now;
+	left_s = DRAIN * (target_s - start_s - SCALE_POLL_FAST_MS / 1000.0) - (double)(f->now - m->excess_at) / 1000;
+	return fmin(excess / fmax(left_s, target_s * DRAIN_LEAST), (double)sum->backlog);
+}
+
+struct scale_need scale_wait_need(const struct scale_policy *p, const struct scale_facts *f,
+    const struct scale_sum *sum, struct scale_memory *m, unsigned before)
+{
+	double arrivals = sum->load, backlog;
 	struct scale_need need = {0};
 
 	if (sum->service_ms < 0) {
@@ -173,15 +207,14 @@ struct scale_need scale_wait_need(
 		need.all = fmin((double)sum->backlog + (double)sum->running, some);
 		return need;
 	}
-	drain_s = fmax(DRAIN * (target_s - start_s - SCALE_POLL_FAST_MS / 1000.0), target_s * DRAIN_LEAST);
-	arrivals = sum->load;
-	backlog = fmax(sum->work - TOLERATED * target_s * sum->load, 0) / drain_s;
-	backlog = fmin(backlog, (double)sum->backlog);
+	backlog = drain(p, f, sum, m);
 	need.reason = before == 0 ? SCALE_REASON_FIRST
 		      : arrivals > backlog ? SCALE_REASON_ARRIVALS : SCALE_REASON_BACKLOG;
-	if (sum->arrival * (double)p->hold_ms / 1000 >= RARE)
-		need.arrivals = fmax(arrivals / p->concurrency, 1); /* else the next one is too far away to wait for it */
-	need.all = (arrivals + backlog) / p->concurrency;
+	arrivals /= p->concurrency;
+	if (arrivals < 0.5 && !sum->coming)
+		arrivals = 0;
+	need.arrivals = sum->coming ? fmax(arrivals, 1) : arrivals; /* the hold keeps that one until the next job */
+	need.all = arrivals + backlog / p->concurrency;
 	if (sum->backlog + sum->running > 0)
 		need.all = fmax(need.all, 1); /* what is there needs somebody */
 	need.arrivals = ours(need.arrivals, sum->foreign);

@@ -13,6 +13,7 @@ struct scale_sum {
 	double service_ms; /* < 0: unknown */
 	uint64_t backlog, running;
 	unsigned foreign;
+	bool coming;         /* jobs came between the last two depths */
 	bool stale, unknown; /* some depth is old; none was ever read */
 };
 
@@ -29,7 +30,7 @@ struct scale_need {
 	enum scale_reason reason; /* for wanting more than there are */
 };
 
-struct scale_need scale_wait_need(
-    const struct scale_policy *p, const struct scale_facts *facts, const struct scale_sum *sum, unsigned before);
+struct scale_need scale_wait_need(const struct scale_policy *p, const struct scale_facts *facts,
+    const struct scale_sum *sum, struct scale_memory *memory, unsigned before);
 
 #endif
