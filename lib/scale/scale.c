@@ -256,7 +256,8 @@ struct scale_decision scale_decide(
 
 	if (!m->known || f->now < m->now) { /* the first call, or a clock that went back */
 		m->target = d.before > p.max ? p.max : d.before > p.min ? d.before : p.min;
-		m->lasting = m->passing = (struct scale_level){.n = m->target, .needed_at = f->now, .changed_at = f->now};
+		m->lasting = (struct scale_level){.n = m->target, .needed_at = f->now, .changed_at = f->now};
+		m->passing = m->lasting;
 	}
 	scale_learn(f, m);
 	sum = scale_sum(&p, f, m);

@@ -6,9 +6,10 @@
  *   need = load + max(0, work that waits - TOLERATED x target x load) / time that is left to do it
  *
  * load = arrivals x run time is Little's law. A little is let wait, as the target allows: jobs that wait for a part
- * of the target keep every worker at work, and no margin for the randomness of arrivals is paid for. What is more than
- * that is emptied within the target, less the time that a new worker takes to start; the time that is left runs from when it began to be too
- * much, so that a wrong guess of the work is made up for. Consumers of others do their part.
+ * of the target keep every worker at work, and no margin for the randomness of arrivals is paid for. What is more
+ * than that is done within a part of the target, less the time that a new worker takes to start; the time that is left
+ * runs from when it began to be too much, so that a wrong guess of the work is made up for. Consumers of others do
+ * their part.
  *
  * Arrivals are seen only between two fresh depths: what is ready more than before, and what was delivered meanwhile.
  * That is a lower bound where others take from the queue; they are counted as taking what one of our workers takes.
@@ -80,7 +81,8 @@ static void learn_queue(
 	double span_s = (double)(now - s->at) / 1000;
 
 	if (!s->known || span_s < 0) {
-		*s = (struct scale_seen){.known = true, .ready_at = q->ready_at, .came_at = q->ready_at, .ready = q->ready};
+		*s = (struct scale_seen){
+		    .known = true, .ready_at = q->ready_at, .came_at = q->ready_at, .ready = q->ready};
 	} else {
 		double given = (double)grown(q->delivered, s->delivered);
 

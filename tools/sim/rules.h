@@ -3,10 +3,11 @@
  * The rules that are compared. skep's is scale_decide() itself; the others are written anew after what their projects
  * document and do, at their default settings:
  *
- *   celery      celery/worker/autoscale.py: each second, as many processes as tasks are in hand (waiting ones up to
- *               the prefetch of 4 x max), fewer only 30 s after the last growth
+ *   celery      celery/worker/autoscale.py: each second, as many processes as tasks are in hand (waiting ones up
+ *               to the prefetch of 4 x max), fewer only 30 s after the last growth
  *   horizon     laravel/horizon AutoScaler: every 3 s one process up while anything waits, one down otherwise. Its
- *               strategies `time` and `size` divide a maximum between several queues; before one queue they are the same
+ *               strategies `time` and `size` divide a maximum between several queues; before one queue they are
+ *               the same
  *   uwsgi       cheaper_busyness: one more where the workers were busy for more than 50 % of 3 s or 33 requests wait,
  *               one less after 10 such cycles below 25 %
  *   keda        the RabbitMQ trigger, mode QueueLength, value 20, behind a Kubernetes HPA: asked every 15 s (30 s
