@@ -4,7 +4,7 @@
 #include "lib/base/clock.h"
 
 #define DEPTHS_MAGIC 0x64707468u
-#define WATCH_MS 400 /* the supervisor looks twice a second then */
+#define WATCH_MS 200 /* the supervisor looks four times a second then */
 #define MISSES_SAID 2 /* on a new broker the first poll may come before the workers' declares */
 
 struct depths {

@@ -38,8 +38,10 @@ static struct scale_policy policy_of(const struct pool_scale *p)
 	    .concurrency = p->facts.slots,
 	    .target_wait_ms = pool->target_wait,
 	    .hold_ms = pool->scale_hold,
-	    .cooldown_ms = pool->scale_hold,
-	    .jobs_per_worker = (unsigned)pool->jobs_per_worker};
+	    .jobs_per_worker = (unsigned)pool->jobs_per_worker,
+	    .grow_above = (uint64_t)pool->grow_above,
+	    .shrink_below = (uint64_t)pool->shrink_below,
+	    .cooldown_ms = pool->cooldown};
 }
 
 /* --- what is shown ---------------------------------------------------------------------------- */

@@ -266,7 +266,8 @@ struct scale_decision scale_decide(
 	if (target > m->target)
 		target = cap(&p, f, target, &d);
 	d.target = within(&p, target);
-	d.poll_ms = d.before == 0 || d.target > d.before || m->excess_at ? SCALE_POLL_FAST_MS : SCALE_POLL_MS;
+	d.poll_ms = d.before == 0 || d.target == 0 || d.target > d.before || m->excess_at ? SCALE_POLL_FAST_MS
+											     : SCALE_POLL_MS;
 	remember(m, f->now, d.target);
 	return d;
 }

@@ -19,7 +19,7 @@
 #define SCALE_WORKERS_MAX 65536 /* bounds every number of workers that is read here */
 #define SCALE_EXPLAIN_BYTES 320
 #define SCALE_POLL_MS 2000     /* between two decisions of a pool */
-#define SCALE_POLL_FAST_MS 500 /* while it has no worker, grows, or more waits than is tolerated */
+#define SCALE_POLL_FAST_MS 250 /* while it has no worker, grows, or more waits than is tolerated */
 
 enum scale_rule { SCALE_FIXED, SCALE_QUEUE_DEPTH, SCALE_TARGET_WAIT };
 
