@@ -97,7 +97,9 @@ static unsigned oracle_decide(void *rule_state, const struct sim_view *v, double
 	if (v->ready + v->busy > 0 && want == 0)
 		want = 1;
 	want = held(state, v->now, m->hold, want);
-	*ret_poll_s = (before == 0 || want == 0 || want > before || v->ready > before ? SCALE_POLL_FAST_MS : SCALE_POLL_MS) / 1000.0;
+	*ret_poll_s = SCALE_POLL_MS / 1000.0;
+	if (before == 0 || want == 0 || want > before || v->ready > before)
+		*ret_poll_s = SCALE_POLL_FAST_MS / 1000.0;
 	return want;
 }
 
