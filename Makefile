@@ -270,7 +270,8 @@ demo-rabbitmq: deps ##    the same on a private RabbitMQ, submitted by AMQP clie
 	@examples/demo/demo.sh rabbitmq
 
 # The programs of the bench stand alone: nothing of lib/ is in them.
-BENCH_PROGRAMS := raw hear fill noop spawnloop
+BENCH_PROGRAMS := raw hear fill noop spawnloop submit rows
+EXTERN_rows := -lsqlite3
 EXTERN_raw := build/obj/bench/session.o -lrabbitmq
 EXTERN_fill := build/obj/bench/session.o -lrabbitmq
 EXTERN_hear := build/obj/bench/session.o -lrabbitmq
@@ -288,6 +289,10 @@ bench-scale: build/bin/skep-sim ##    the rule that scales, in simulated time, b
 
 bench-idle: programs ##    memory and CPU of an idle node with four workers
 	@$(PYTHON) bench/idle.py
+
+.PHONY: bench-embedded
+bench-embedded: bench-programs ##    the embedded queue against a bare SQLite loop, with up to a million jobs
+	@$(PYTHON) bench/nobroker.py
 
 .PHONY: bench-large
 bench-large: programs ##    1 000 jobs of 8 MiB each way: the peak memory of each process

@@ -50,7 +50,7 @@ LAW = {
 
 # One includer per dependency; (header, where).
 OWNERS = (
-    (r"sqlite3\.h", r"lib/db/"),
+    (r"sqlite3\.h", r"lib/db/|bench/rows\.c"),
     (r"(rabbitmq-c/)?amqp\w*\.h", r"lib/amqp/|bench/"),
     (r"openssl/.*", r"lib/amqp/"),
     (r"ev\.h", r"lib/base/loop\.c"),
