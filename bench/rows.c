@@ -2,11 +2,11 @@
 /*
  * rows DATABASE submit|run JOBS BATCH
  *
- * A bare loop over SQLite that makes the row changes of skep's embedded queue, in transactions of BATCH jobs each, on one
- * thread, with nobody to talk to: what the store could reach at most. DATABASE is a copy of a node's, so that
- * tables, indexes and what is in them are the same. `submit`: job, body and parcel of each job (3 rows). `run`: the next
- * ready parcels are found and read, held and claimed (2 rows), and those of the transaction before are settled: the
- * job's new state, the run, and the end of claim, parcel and body (5 rows). Prints the row changes and the
+ * A bare loop over SQLite that makes the row changes of skep's embedded queue, in transactions of BATCH jobs each, on
+ * one thread, with nobody to talk to: what the store could reach at most. DATABASE is a copy of a node's, so that
+ * tables, indexes and what is in them are the same. `submit`: job, body and parcel of each job (3 rows). `run`: the
+ * next ready parcels are found and read, held and claimed (2 rows), and those of the transaction before are settled:
+ * the job's new state, the run, and the end of claim, parcel and body (5 rows). Prints the row changes and the
  * nanoseconds that they took.
  */
 #include <inttypes.h>
@@ -35,8 +35,8 @@ static const char *const texts[STATEMENTS] = {
     [HOLD] = "UPDATE parcel SET state = 2 WHERE id = ?1",
     [CLAIM] = "INSERT INTO claim (run, job, claimed_wall_ms, worker) VALUES (?1, ?2, ?3, 'work/1')",
     [SAVE] = "UPDATE job SET state = 3, attempt = 1, runs = 1, started_wall_ms = ?2, ended_wall_ms = ?2 WHERE seq = ?1",
-    [RUN] = "INSERT INTO run (key, id, attempt, outcome, exit_code, started_wall_ms, wall_ms, cpu_ms, max_rss_kb, worker)"
-	    " VALUES (?1, ?2, 1, 0, 0, ?3, 0, 0, 0, 'work/1')",
+    [RUN] = "INSERT INTO run (key, id, attempt, outcome, exit_code, started_wall_ms, wall_ms, cpu_ms, max_rss_kb,"
+	    " worker) VALUES (?1, ?2, 1, 0, 0, ?3, 0, 0, 0, 'work/1')",
     [UNCLAIM] = "DELETE FROM claim WHERE run = ?1",
     [SETTLE] = "DELETE FROM parcel WHERE id = ?1",
     [FREE] = "DELETE FROM body WHERE id = ?1",

@@ -37,7 +37,7 @@ bool asks_note(struct ledger *l, const struct msg_claim *m, struct claim_owner *
 }
 
 static struct verdict_facts facts_of(
-    struct ledger *l, const struct msg_claim *m, struct job_row *row)
+    struct ledger *l, const struct msg_claim *m, const struct job_row *known, struct job_row *row)
 {
 	struct parcel_row parcel;
 	struct verdict_facts f = {
@@ -51,15 +51,15 @@ static struct verdict_facts facts_of(
 	    .expires_wall_ms = m->expires_wall_ms,
 	};
 
-	*row = (struct job_row){0};
-	if (!jobs_find(&l->jobs, m->queue, m->job, row))
+	*row = known ? *known : (struct job_row){0};
+	if (!known && !jobs_find(&l->jobs, m->queue, m->job, row))
 		return f;
 	record_found_again(l, row, m->run);
 	f.over = job_state_over(row->state);
 	f.cancelled = row->state == JOB_CANCELLED || tombs_has(&l->tombs, row->seq, m->queue);
 	f.losses = row->losses;
 	f.attempt = row->attempt;
-	f.parcel_waits = parcels_of_job(&l->parcels, row->seq, &parcel) &&
+	f.parcel_waits = !known && parcels_of_job(&l->parcels, row->seq, &parcel) &&
 			 parcel.state != PARCEL_HELD && (uint64_t)parcel.id != m->parcel;
 	return f;
 }
@@ -99,14 +99,14 @@ static bool must_wait(const struct ledger *l, const struct msg_claim *m, int64_t
 	return !(own && own->suspect) && asks_wait_ms(l, now) > 0;
 }
 
-void asks_decide(struct ledger *l, const struct msg_claim *m, struct claim_owner *owner,
-    struct slice worker, int64_t now, struct verdict_reading *ret)
+void asks_decide(struct ledger *l, const struct msg_claim *m, const struct job_row *known,
+    struct claim_owner *owner, struct slice worker, int64_t now, struct verdict_reading *ret)
 {
 	struct job_names names = {m->queue, m->job, m->type};
 	struct verdict_facts facts;
 	struct job_row row;
 
-	facts = facts_of(l, m, &row);
+	facts = facts_of(l, m, known, &row);
 	verdict_read(&facts, now, ret);
 	if (ret->verdict == VERDICT_RUN && ret->alone && must_wait(l, m, now)) {
 		ret->verdict = VERDICT_NONE;

@@ -22,9 +22,10 @@ bool asks_note(struct ledger *l, const struct msg_claim *m, struct claim_owner *
 
 /* Decides on one that asks, and does what the verdict says of the books. A run that asks again (it
  * did not hear the answer) gets the same. VERDICT_NONE: not yet, decide again when asks_wait_ms()
- * has passed. */
-void asks_decide(struct ledger *l, const struct msg_claim *m, struct claim_owner *owner,
-    struct slice worker, int64_t now_wall_ms, struct verdict_reading *ret);
+ * has passed. `known`: the job's row, by one who has just read it and its parcel, which is the claim's; NULL: it
+ * is looked for. */
+void asks_decide(struct ledger *l, const struct msg_claim *m, const struct job_row *known,
+    struct claim_owner *owner, struct slice worker, int64_t now_wall_ms, struct verdict_reading *ret);
 
 /* How long suspects have to wait from now on, if none of them ends before; 0: one may start. */
 int64_t asks_wait_ms(const struct ledger *l, int64_t now_wall_ms);

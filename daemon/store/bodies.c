@@ -61,6 +61,7 @@ int64_t bodies_add(
 
 bool bodies_get(struct bodies *b, int64_t body, struct slice *ret_envelope, struct slice *ret_data)
 {
+	db_reset(b->get); /* one that was left open */
 	db_bind_int(b->get, 1, body);
 	if (!batch_row(b->batch, b->get))
 		return false;

@@ -358,15 +358,24 @@ static void record_duplicate(
 	jobs_touch(&l->jobs, row);
 }
 
+/* By the number that its claim has, or by its name. */
+static bool find(struct ledger *l, const struct msg_outcome *m, int64_t seq, struct job_row *ret)
+{
+	uint8_t text[JOBS_TEXT_BYTES];
+	struct job_names names;
+
+	return seq ? jobs_get(&l->jobs, seq, ret, &names, text) : jobs_find(&l->jobs, m->queue, m->job, ret);
+}
+
 static void record_known(
-    struct ledger *l, const struct msg_outcome *m, struct slice worker, int64_t now)
+    struct ledger *l, const struct msg_outcome *m, int64_t seq, struct slice worker, int64_t now)
 {
 	struct job_names names = names_of(m);
 	struct job_row row;
 	enum outcome was;
 	int64_t n;
 
-	if (!jobs_find(&l->jobs, m->queue, m->job, &row)) {
+	if (!find(l, m, seq, &row)) {
 		/* Its redelivery gets an id of its own: a row under this one would never end. */
 		if (m->outcome == OUTCOME_RELEASED && (m->flags & OUTCOME_NAMELESS)) {
 			log_info("a job without an id was handed back, run under id=" SLICE_FMT,
@@ -401,7 +410,7 @@ static void record_known(
 int record_outcome(struct ledger *l, const struct msg_outcome *m, struct slice worker, int64_t now)
 {
 	struct claim *claim = claims_find(&l->claims, m->run);
-	bool known = claim && claim->job;
+	int64_t seq = claim && slice_eq(claim->id, m->job) && slice_eq(claim->queue, m->queue) ? claim->job : 0;
 
 	if (m->outcome >= OUTCOME_COUNT || !apply[m->outcome] || m->job.n == 0 ||
 	    m->job.n > JOB_ID_BYTES || m->queue.n == 0 || m->queue.n > JOB_NAME_BYTES ||
@@ -410,8 +419,8 @@ int record_outcome(struct ledger *l, const struct msg_outcome *m, struct slice w
 	FAULT(store_outcome);
 	/* Closed first: what is held for this run must find that it runs no longer. */
 	ledger_claim_close(l, claim);
-	if (known || m->outcome != OUTCOME_DONE || !record_first(l, m, worker, now))
-		record_known(l, m, worker, now);
+	if (seq || m->outcome != OUTCOME_DONE || !record_first(l, m, worker, now))
+		record_known(l, m, seq, worker, now);
 	return 0;
 }
 

@@ -24,6 +24,7 @@ struct ware {
 	struct job_row job;
 	struct job_names names;
 	uint8_t text[JOBS_TEXT_BYTES];
+	struct slice envelope, body; /* in the database's hands until bodies_done() */
 	struct msg_claim claim;
 };
 
@@ -34,10 +35,9 @@ static void bury(struct serving *s, struct ware *w, enum job_state state, struct
 	record_end(s->l, &w->names, &w->job, state, why, s->now_wall_ms);
 }
 
-/* What would be the claim of its run. False: it cannot be run, and is recorded so. */
+/* What would be the claim of its run; its body stays open. False: it cannot be run, and is recorded so. */
 static bool look(struct serving *s, int64_t id, struct ware *w)
 {
-	struct slice envelope, body;
 	struct job job;
 	bool good;
 
@@ -48,12 +48,10 @@ static bool look(struct serving *s, int64_t id, struct ware *w)
 		parcels_remove(&s->l->parcels, &w->parcel, false);
 		return false;
 	}
-	good = bodies_get(&s->l->bodies, w->parcel.body, &envelope, &body);
-	if (good) {
-		good = envelope_unpack(&job, envelope, NULL) == 0;
-		bodies_done(&s->l->bodies);
-	}
+	good = bodies_get(&s->l->bodies, w->parcel.body, &w->envelope, &w->body) &&
+	       envelope_unpack(&job, w->envelope, NULL) == 0;
 	if (!good) {
+		bodies_done(&s->l->bodies);
 		bury(s, w, JOB_DEAD, slice_str("its body is missing from the database"));
 		return false;
 	}
@@ -76,12 +74,12 @@ static bool send(struct serving *s, struct ware *w, const struct verdict_reading
 	    .queue = w->names.queue,
 	    .attempt = r->attempt,
 	    .alone = r->alone,
-	    .parcel = w->claim.parcel};
+	    .parcel = w->claim.parcel,
+	    .envelope = w->envelope,
+	    .body = w->body};
 	int rc;
 
 	parcels_set_state(&s->l->parcels, &w->parcel, PARCEL_HELD, s->now_wall_ms, 0);
-	if (!bodies_get(&s->l->bodies, w->parcel.body, &deal.envelope, &deal.body))
-		BUG("body %" PRId64 " was there a moment ago", w->parcel.body);
 	rc = s->to->send(s->to->arg, &deal);
 	bodies_done(&s->l->bodies);
 	s->full = rc != 0;
@@ -104,10 +102,12 @@ static bool serve_one(struct serving *s, int64_t id)
 
 	if (!look(s, id, &w))
 		return false;
-	asks_decide(s->l, &w.claim, s->to->owner, s->to->name, s->now_wall_ms, &r);
+	asks_decide(s->l, &w.claim, &w.job, s->to->owner, s->to->name, s->now_wall_ms, &r);
+	if (r.verdict == VERDICT_RUN)
+		return send(s, &w, &r);
+	bodies_done(&s->l->bodies);
 	switch (r.verdict) {
 	case VERDICT_RUN:
-		return send(s, &w, &r);
 	case VERDICT_NONE: /* it waits for another that was lost before, too */
 		break;
 	case VERDICT_BURY:

@@ -28,7 +28,7 @@ static bool decide(void *owner, const struct msg_claim *c)
 	struct member *m = owner;
 	struct verdict_reading r;
 
-	asks_decide(&m->s->ledger, c, &m->claims, slice_str(m->name), clock_wall_ms(), &r);
+	asks_decide(&m->s->ledger, c, NULL, &m->claims, slice_str(m->name), clock_wall_ms(), &r);
 	if (r.verdict == VERDICT_NONE)
 		return false;
 	m->s->verdicts = true;

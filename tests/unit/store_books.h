@@ -233,7 +233,7 @@ static inline struct verdict_reading decide(struct books *b, const struct msg_cl
 {
 	struct verdict_reading r;
 
-	asks_decide(&b->l, m, &b->worker, slice_str("default/1"), b->now, &r);
+	asks_decide(&b->l, m, NULL, &b->worker, slice_str("default/1"), b->now, &r);
 	return r;
 }
 
