@@ -127,10 +127,11 @@ static unsigned banded(const struct scale_policy *p, double need, unsigned n)
 
 static int64_t passing_hold(const struct scale_policy *p, const struct scale_facts *f)
 {
-	int64_t hold_ms = PASSING_STARTS * (f->start_ms > 0 ? f->start_ms : 0);
+	int64_t start_ms = PASSING_LEAST_MS / PASSING_STARTS;
 
-	hold_ms = hold_ms > PASSING_LEAST_MS ? hold_ms : PASSING_LEAST_MS;
-	return hold_ms < p->hold_ms ? hold_ms : p->hold_ms;
+	if (f->start_ms > start_ms)
+		start_ms = f->start_ms;
+	return start_ms < p->hold_ms / PASSING_STARTS ? PASSING_STARTS * start_ms : p->hold_ms;
 }
 
 static unsigned by_wait(const struct scale_policy *p, const struct scale_facts *f,
