@@ -131,7 +131,9 @@ static double waiting_s(const struct scale_seen *s, double one)
 /* Arrivals a second: no more than one in so long as none came, so that a burst is forgotten once it is over. */
 static double rate_now(const struct scale_seen *s)
 {
-	return s->ready_at > s->came_at ? fmin(s->rate, 1000.0 / (double)(s->ready_at - s->came_at)) : s->rate;
+	double silent_ms = (double)s->ready_at - (double)s->came_at;
+
+	return silent_ms > 0 ? fmin(s->rate, 1000 / silent_ms) : s->rate;
 }
 
 struct scale_sum scale_sum(
