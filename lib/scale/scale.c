@@ -6,11 +6,11 @@
 #include "lib/scale/scale_wait.h"
 
 #define PENALTY_MAX 3         /* a hold is doubled so often at most */
-#define BAND 0.15             /* of a worker: that little less than there are keeps them */
+#define BAND 0.1              /* of a worker: that little less than there are keeps them */
 #define PASSING_STARTS 4      /* what was needed for a backlog is kept for so many starts of a worker... */
 #define PASSING_LEAST_MS 1000 /* ...and at least so long */
-#define ROUND 0.5             /* a need is rounded to the nearest: what is missing waits, within the tolerated */
-#define RSS_UNKNOWN (32 << 20)/* bytes that a worker is taken for while none has been seen */
+#define ROUND 0.9             /* what is missing of a worker waits, within the tolerated; above, one more */
+#define RSS_UNKNOWN (32 << 20) /* bytes that a worker is taken for while none has been seen */
 
 /* --- the policy ------------------------------------------------------------------------------- */
 

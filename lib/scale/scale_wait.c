@@ -21,13 +21,14 @@
 
 #include <math.h>
 
-#define RATE_S 30.0     /* arrivals are smoothed over so long... */
+#define RATE_S 50.0     /* arrivals are smoothed over so long... */
 #define SERVICE_S 30.0  /* ...and run times; the span in which old ones count for 1/e */
 #define LAST_S 3.0      /* the run times of what ends just now... */
-#define LAST_RUNS 5.0   /* ...count beside so many runs as they are otherwise */
-#define TOLERATED 0.4   /* of the target: a wait for which nobody is added */
-#define DRAIN 0.6       /* of the time that is left: the figures are a poll old, and random */
+#define LAST_RUNS 1.0   /* ...count beside so many runs as they are otherwise */
+#define TOLERATED 0.72  /* of the target: a wait for which nobody is added */
+#define DRAIN 0.5       /* of the time that is left: the figures are a poll old, and random */
 #define DRAIN_LEAST 0.2 /* of the target: as if so much were left, however late it is */
+#define DRAIN_MORE 0.25 /* workers on top: what has to be drained is rounded up sooner */
 #define PROBE_LEAST 2   /* workers that are tried while nobody knows how long a job takes */
 
 static uint64_t grown(uint64_t now, uint64_t then)
@@ -218,7 +219,7 @@ struct scale_need scale_wait_need(const struct scale_policy *p, const struct sca
 	if (arrivals < 0.5 && !sum->coming)
 		arrivals = 0;
 	need.arrivals = sum->coming ? fmax(arrivals, 1) : arrivals; /* the hold keeps that one until the next job */
-	need.all = arrivals + backlog / p->concurrency;
+	need.all = arrivals + backlog / p->concurrency + (backlog > 0 ? DRAIN_MORE : 0);
 	if (sum->backlog + sum->running > 0)
 		need.all = fmax(need.all, 1); /* what is there needs somebody */
 	need.arrivals = ours(need.arrivals, sum->foreign);

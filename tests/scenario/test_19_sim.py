@@ -12,6 +12,7 @@ import pytest
 from skep import BUILD, ROOT, Skep
 
 TRAFFICS = ("steady", "burst", "ramp", "wave", "tail", "slow", "start")
+DEMO = str(ROOT / "bench" / "traces" / "demo.csv")
 OTHERS = ("celery", "horizon", "uwsgi", "keda")
 
 
@@ -20,10 +21,10 @@ def sim(*options: object, **more) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, timeout=300, **more)
 
 
-@pytest.mark.parametrize("traffic", TRAFFICS)
-def test_the_rule_keeps_its_promises(traffic: str) -> None:
+@pytest.mark.parametrize("options", [*(("--traffic", name) for name in TRAFFICS), ("--trace", DEMO)], ids=lambda o: o[1])
+def test_the_rule_keeps_its_promises(options: tuple[str, str]) -> None:
     """Judged here once more from the figures, not by the program's own word."""
-    told = sim("--traffic", traffic, "--json", "--check")
+    told = sim(*options, "--json", "--check")
     assert (told.returncode, told.stderr) == (0, "")
     (found,) = json.loads(told.stdout)
     rules, target = found["rules"], found["target_s"]
@@ -32,8 +33,7 @@ def test_the_rule_keeps_its_promises(traffic: str) -> None:
     assert skep["p99_s"] <= target
     assert skep["worker_s"] <= 1.3 * oracle["worker_s"]
     for name in OTHERS:
-        # A rule that is late is beaten by being in time; one that is in time, by being cheaper.
-        assert rules[name]["p99_s"] > target or skep["worker_s"] < rules[name]["worker_s"], name
+        assert skep["worker_s"] < rules[name]["worker_s"], name
 
 
 def test_a_promise_that_cannot_be_kept_is_missed() -> None:

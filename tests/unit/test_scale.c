@@ -92,23 +92,22 @@ static void test_a_steady_stream_keeps_its_workers(void **state UNUSED)
 			most = n > most ? n : most;
 		}
 	}
-	assert_in_range(least, 8, 11);
-	assert_in_range(most, 8, 11);
+	assert_in_range(least, 7, 8); /* what little is missing waits, until it is too much */
+	assert_in_range(most, 8, 24);
 	assert_true(r.queue.ready < 200);
 }
 
 static void test_fewer_only_after_the_hold(void **state UNUSED)
 {
 	struct rig r;
-	unsigned high;
 
 	rig_init(&r, SCALE_TARGET_WAIT, 1, 64);
 	for (int i = 0; i < 200; i++)
 		second(&r, 100, 100);
-	high = r.memory.target;
-	assert_in_range(high, 10, 12);
+	assert_in_range(r.memory.lasting.n, 9, 11);
 	for (int i = 0; i < 9; i++)
-		assert_int_equal(second(&r, 0, 100), high);
+		assert_in_range(second(&r, 0, 100), r.memory.lasting.n, 64);
+	assert_in_range(r.memory.target, 9, 11); /* those that were there for a backlog have gone */
 	assert_int_equal(r.d.reason, SCALE_REASON_HOLD);
 	for (int i = 0; i < 60; i++)
 		second(&r, 0, 100);

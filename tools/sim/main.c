@@ -92,7 +92,7 @@ static void judge(struct report *p, size_t oracle, size_t first_other)
 
 		if (wait > 0)
 			miss(p, "%s waits less", p->rows[i].name);
-		else if (wait >= 0 && more > 0)
+		else if (more > 0)
 			miss(p, "%s needs %.0f worker-seconds less", p->rows[i].name, more);
 	}
 }
