@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,26 @@ def spread(values: Iterable[float], digits: int = 3) -> dict[str, Any]:
     """The median of some values, and the values."""
     listed = [round(value, digits) for value in values]
     return {"median": round(median(listed), digits), "values": listed}
+
+
+# --- waiting -----------------------------------------------------------------------------------------
+
+LOOK_FIRST, LOOK_LEAST, LOOK_MOST = 0.02, 0.001, 0.05  # seconds
+
+
+def wait_count(count: Callable[[], float], wanted: float, seconds: float = 120) -> None:
+    """Until count() has come to what is wanted. A look costs what is looked at: after each, a quarter of the time that
+    is left at the rate so far goes by. So they are few, and the last ones close together."""
+    began, first = time.monotonic(), count()
+    pause, now = LOOK_FIRST, first
+    while now < wanted:
+        passed = time.monotonic() - began
+        assert passed < seconds, f"{now - first} of {wanted - first} after {seconds} s"
+        if now > first:
+            left = passed * (wanted - now) / (now - first)
+            pause = min(max(left / 4, LOOK_LEAST), LOOK_MOST)
+        time.sleep(pause)
+        now = count()
 
 
 # --- CPU and memory --------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from measure import ROOT, TOOLS, Skep, cpu_ns, median, wait_until, write_result
+from measure import ROOT, TOOLS, Skep, cpu_ns, median, wait_count, wait_until, write_result
 
 from embedded import Embedded  # of tests/lib, where measure looks, too
 
@@ -86,13 +86,15 @@ class Node:
             told = self.skep.http("POST", "/v1/jobs", line * n, {"Content-Type": "application/x-ndjson"}, 120)
             assert told.status == 200 and told.body.count(b'"id"') == n, told.body[:300]
 
+    def wait_ended(self, count: float) -> None:
+        wait_count(lambda: self.counters()["ended"], count)
+
     def drain(self, count: int) -> float:
         """Resumes the queue; the seconds until so many have ended. (It is paused afterwards.)"""
         before = self.settled()["ended"]
         began = time.monotonic()
         self.queue("resume")
-        while self.counters()["ended"] < before + count:
-            time.sleep(0.003)
+        self.wait_ended(before + count)
         took = time.monotonic() - began
         self.queue("pause")
         return took
@@ -213,8 +215,7 @@ def whole(node: Node, scratch: Path) -> dict[str, Any]:
         before = node.settled()
         began = time.monotonic()
         by_lines(node, LINES)
-        while node.counters()["ended"] < before["ended"] + LINES:
-            time.sleep(0.003)
+        node.wait_ended(before["ended"] + LINES)
         rates.append(LINES / (time.monotonic() - began))
         batches.append(2 * LINES / (node.settled()["commits"] - before["commits"]))
     node.queue("pause")

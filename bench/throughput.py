@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from measure import PYTHON, ROOT, TOOLS, Broker, Context, Meter, Skep, fill, median, node_pids, peak_rss_kib
-from measure import pss_kib, spread, wait_until
+from measure import pss_kib, spread, wait_count, wait_until
 
 TITLE = "jobs/s of a full queue, against a bare librabbitmq consumer"
 SERVICES = {"c": str(TOOLS / "noop"), "python": f"{PYTHON} {ROOT / 'bench' / 'noop.py'}"}
 LEAST_RATIO = 0.6
-POLL_SECONDS = 0.003
 OWN = ("worker", "store", "supervisor", "gateway", "courier")  # processes of skep's own
 SLOWER = {"1": 10, "10": 3}  # by prefetch: so many times fewer messages
 HELD = ("100", "250", "auto")  # the prefetches at which LEAST_RATIO is promised
@@ -124,11 +123,8 @@ def recorded(database: sqlite3.Connection) -> int:
 
 
 def wait_recorded(node: Skep, count: int, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
     with closing(sqlite3.connect(f"file:{node.dir}/state/skep.db?mode=ro", uri=True)) as database:
-        while recorded(database) < count:
-            assert time.monotonic() < deadline, f"{recorded(database)} of {count} recorded after {seconds} s"
-            time.sleep(POLL_SECONDS)
+        wait_count(lambda: recorded(database), count, seconds)
 
 
 def check_done(node: Skep, count: int) -> None:
