@@ -39,8 +39,49 @@ int jobs_open(struct jobs *j, struct batch *batch, struct err *err)
 	_Static_assert(STMT_COUNT <= ARRAY_SIZE(j->stmts), "too many statements");
 
 	j->batch = batch;
+	j->recent = xcalloc(JOBS_RECENT, sizeof *j->recent);
 	return batch_prepare(batch, names_of, STMT_COUNT, j->stmts, err);
 }
+
+void jobs_close(struct jobs *j)
+{
+	free(j->recent);
+	j->recent = NULL;
+}
+
+/* --- what is in memory ------------------------------------------------------------------------ */
+
+static struct job_row *place_of(const struct jobs *j, int64_t seq)
+{
+	return &j->recent[(uint64_t)seq % JOBS_RECENT];
+}
+
+static int64_t or_none(int64_t value)
+{
+	return value > 0 ? value : 0;
+}
+
+/* As it is read back: times that are not there are 0. */
+static void remember(const struct jobs *j, const struct job_row *row)
+{
+	struct job_row *place = place_of(j, row->seq);
+
+	*place = *row;
+	place->due_wall_ms = or_none(row->due_wall_ms);
+	place->started_wall_ms = or_none(row->started_wall_ms);
+	place->ended_wall_ms = or_none(row->ended_wall_ms);
+	place->body = or_none(row->body);
+}
+
+static void forget(const struct jobs *j, int64_t seq)
+{
+	struct job_row *place = place_of(j, seq);
+
+	if (place->seq == seq)
+		place->seq = 0;
+}
+
+/* --- rows ------------------------------------------------------------------------------------- */
 
 static void bind_known(struct db_stmt *s, int i, int64_t value, bool known)
 {
@@ -86,6 +127,7 @@ bool jobs_insert(
 	if (batch_write(j->batch, s, text->result.n) == 0)
 		return false;
 	row->seq = db_last_id(j->batch->db);
+	remember(j, row);
 	return true;
 }
 
@@ -96,6 +138,7 @@ void jobs_save(struct jobs *j, const struct job_row *row, const struct job_text 
 	db_bind_int(s, 1, row->seq);
 	bind_row(s, row, text);
 	batch_write(j->batch, s, text->result.n);
+	remember(j, row);
 }
 
 void jobs_touch(struct jobs *j, const struct job_row *row)
@@ -106,21 +149,28 @@ void jobs_touch(struct jobs *j, const struct job_row *row)
 	db_bind_int(s, 2, row->runs);
 	bind_known(s, 3, row->due_wall_ms, row->due_wall_ms > 0);
 	batch_write(j->batch, s, 0);
+	forget(j, row->seq); /* the rest of the caller's row was not written */
 }
 
-static void read_row(struct db_stmt *s, struct job_row *ret)
+static void read_row(struct db_stmt *s, int column, struct job_row *ret)
 {
-	*ret = (struct job_row){.seq = db_int(s, 0),
-	    .state = (enum job_state)db_int(s, 1),
-	    .attempt = db_int(s, 2),
-	    .runs = db_int(s, 3),
-	    .losses = db_int(s, 4),
-	    .priority = db_int(s, 5),
-	    .created_wall_ms = db_int(s, 6),
-	    .due_wall_ms = db_int(s, 7),
-	    .started_wall_ms = db_int(s, 8),
-	    .ended_wall_ms = db_int(s, 9),
-	    .body = db_int(s, 10)};
+	*ret = (struct job_row){.seq = db_int(s, column),
+	    .state = (enum job_state)db_int(s, column + 1),
+	    .attempt = db_int(s, column + 2),
+	    .runs = db_int(s, column + 3),
+	    .losses = db_int(s, column + 4),
+	    .priority = db_int(s, column + 5),
+	    .created_wall_ms = db_int(s, column + 6),
+	    .due_wall_ms = db_int(s, column + 7),
+	    .started_wall_ms = db_int(s, column + 8),
+	    .ended_wall_ms = db_int(s, column + 9),
+	    .body = db_int(s, column + 10)};
+}
+
+void jobs_read(struct jobs *j, struct db_stmt *s, int column, struct job_row *ret)
+{
+	read_row(s, column, ret);
+	remember(j, ret);
 }
 
 bool jobs_find(struct jobs *j, struct slice queue, struct slice id, struct job_row *ret)
@@ -131,7 +181,7 @@ bool jobs_find(struct jobs *j, struct slice queue, struct slice id, struct job_r
 	db_bind_text(s, 2, or_empty(queue));
 	if (!batch_row(j->batch, s))
 		return false;
-	read_row(s, ret);
+	jobs_read(j, s, 0, ret);
 	db_reset(s);
 	return true;
 }
@@ -147,19 +197,42 @@ static struct slice copy(uint8_t **at, const uint8_t *end, struct slice s)
 	return copied;
 }
 
+void jobs_read_names(struct db_stmt *s, int column, struct job_names *ret,
+    uint8_t text[static JOBS_TEXT_BYTES])
+{
+	uint8_t *at = text, *end = text + JOBS_TEXT_BYTES;
+
+	ret->queue = copy(&at, end, db_text(s, column));
+	ret->id = copy(&at, end, db_text(s, column + 1));
+	ret->type = copy(&at, end, db_text(s, column + 2));
+}
+
 bool jobs_get(struct jobs *j, int64_t seq, struct job_row *ret, struct job_names *ret_names,
     uint8_t text[static JOBS_TEXT_BYTES])
 {
 	struct db_stmt *s = j->stmts[JOB_GET];
-	uint8_t *at = text, *end = text + JOBS_TEXT_BYTES;
 
 	db_bind_int(s, 1, seq);
 	if (!batch_row(j->batch, s))
 		return false;
-	read_row(s, ret);
-	ret_names->queue = copy(&at, end, db_text(s, 11));
-	ret_names->id = copy(&at, end, db_text(s, 12));
-	ret_names->type = copy(&at, end, db_text(s, 13));
+	jobs_read(j, s, 0, ret);
+	jobs_read_names(s, JOBS_COLUMNS, ret_names, text);
+	db_reset(s);
+	return true;
+}
+
+bool jobs_row(struct jobs *j, int64_t seq, struct job_row *ret)
+{
+	struct db_stmt *s = j->stmts[JOB_GET];
+
+	if (seq > 0 && place_of(j, seq)->seq == seq) {
+		*ret = *place_of(j, seq);
+		return true;
+	}
+	db_bind_int(s, 1, seq);
+	if (!batch_row(j->batch, s))
+		return false;
+	jobs_read(j, s, 0, ret);
 	db_reset(s);
 	return true;
 }
@@ -183,6 +256,7 @@ void jobs_delete(struct jobs *j, int64_t seq)
 	batch_write(j->batch, j->stmts[RUNS_DELETE], 0);
 	db_bind_int(j->stmts[JOB_DELETE], 1, seq);
 	batch_write(j->batch, j->stmts[JOB_DELETE], 0);
+	forget(j, seq);
 }
 
 void jobs_add_run(struct jobs *j, struct job_row *row, const struct run_row *run)
@@ -243,7 +317,7 @@ size_t jobs_walk(struct jobs *j, int64_t seq, size_t most, struct job_row *ret)
 	db_bind_int(s, 1, seq);
 	db_bind_int(s, 2, (int64_t)most);
 	while (batch_row(j->batch, s))
-		read_row(s, &ret[n++]);
+		read_row(s, 0, &ret[n++]);
 	return n;
 }
 
@@ -253,4 +327,5 @@ void jobs_strip(struct jobs *j, const struct job_row *row)
 	batch_write(j->batch, j->stmts[RUNS_DELETE], 0);
 	db_bind_int(j->stmts[JOB_STRIP], 1, row->seq);
 	batch_write(j->batch, j->stmts[JOB_STRIP], 0);
+	forget(j, row->seq);
 }

@@ -3,6 +3,9 @@
  * The rows of jobs and of their runs. A row is read without its large columns, changed here in
  * memory, and written back as a whole. What the changes mean is decided elsewhere (record.h,
  * asks.h, requests.h).
+ *
+ * A job that was just dealt with is one of those that are dealt with next: its outcome comes. So the last rows
+ * are kept in memory as well, each in the place that its seq has; every change passes here.
  */
 #ifndef SKEP_STORE_JOBS_H
 #define SKEP_STORE_JOBS_H
@@ -12,10 +15,12 @@
 #include "lib/job/job.h"
 
 #define JOBS_RUNS_MAX 4096 /* of one job: the low 12 bits of run.key */
+#define JOBS_RECENT 4096   /* rows in memory, a power of two: more than are in hand at a time */
 
 struct jobs {
 	struct batch *batch;
 	struct db_stmt *stmts[16];
+	struct job_row *recent; /* JOBS_RECENT of them; seq 0: none */
 };
 
 struct job_names {
@@ -49,6 +54,7 @@ struct run_row {
 };
 
 int jobs_open(struct jobs *j, struct batch *batch, struct err *err);
+void jobs_close(struct jobs *j); /* also one that was not opened */
 
 /* Makes a row; false if (queue, id) is known already, and then nothing is changed. Sets row->seq.
  */
@@ -63,6 +69,16 @@ void jobs_delete(struct jobs *j, int64_t seq);		    /* with its runs */
 /* By seq, with its names: `ret_names` points into `text`. */
 #define JOBS_TEXT_BYTES (3 * JOB_NAME_BYTES)
 bool jobs_get(struct jobs *j, int64_t seq, struct job_row *ret, struct job_names *ret_names,
+    uint8_t text[static JOBS_TEXT_BYTES]);
+
+/* By seq, the row alone: of one that is in memory without a query. */
+bool jobs_row(struct jobs *j, int64_t seq, struct job_row *ret);
+
+/* For a query of another module: reads a row from the columns `column` and following, which are as in job_get, and its
+ * names, which come behind. */
+#define JOBS_COLUMNS 11
+void jobs_read(struct jobs *j, struct db_stmt *s, int column, struct job_row *ret);
+void jobs_read_names(struct db_stmt *s, int column, struct job_names *ret,
     uint8_t text[static JOBS_TEXT_BYTES]);
 
 /* The queues that know this id: their number, at most `most`; `each` is called with every one. */

@@ -56,6 +56,7 @@ int ledger_open(struct ledger *l, const char *path, const struct conf *conf,
 	    (rc = bodies_open(&l->bodies, &l->batch, err)) < 0 ||
 	    (rc = parcels_open(&l->parcels, &l->batch, &l->bodies, &l->lanes, now_wall_ms, err)) <
 		0 ||
+	    (rc = wares_open(&l->wares, &l->batch, &l->jobs, err)) < 0 ||
 	    (rc = tombs_open(&l->tombs, &l->batch, err)) < 0 ||
 	    (rc = pauses_open(&l->pauses, &l->batch, err)) < 0 ||
 	    (rc = scalings_open(&l->scalings, &l->batch, err)) < 0 || (rc = read_claims(l, err)) < 0)
@@ -75,6 +76,8 @@ void ledger_close(struct ledger *l)
 	tombs_close(&l->tombs);
 	pauses_close(&l->pauses);
 	bodies_close(&l->bodies);
+	parcels_close(&l->parcels);
+	jobs_close(&l->jobs);
 	lanes_free(&l->lanes);
 	db_close(l->db);
 	l->db = NULL;

@@ -14,6 +14,7 @@
 #include "daemon/store/pauses.h"
 #include "daemon/store/scalings.h"
 #include "daemon/store/tombs.h"
+#include "daemon/store/wares.h"
 #include "lib/board/series.h"
 #include "lib/conf/conf.h"
 
@@ -36,6 +37,7 @@ struct ledger {
 	struct bodies bodies;
 	struct lanes lanes;
 	struct parcels parcels;
+	struct wares wares;
 	struct claims claims;
 	int64_t suspect_wall_ms; /* when the last suspect was started (asks.h) */
 	struct tombs tombs;

@@ -66,6 +66,7 @@ int parcels_open(struct parcels *p, struct batch *batch, struct bodies *bodies, 
 
 	_Static_assert(STMT_COUNT <= ARRAY_SIZE(p->stmts), "too many statements");
 	*p = (struct parcels){.batch = batch, .bodies = bodies, .lanes = lanes};
+	p->recent = xcalloc(PARCELS_RECENT, sizeof *p->recent);
 	rc = batch_prepare(batch, names_of, STMT_COUNT, p->stmts, err);
 	if (rc < 0)
 		return rc;
@@ -76,6 +77,12 @@ int parcels_open(struct parcels *p, struct batch *batch, struct bodies *bodies, 
 	return 0;
 }
 
+void parcels_close(struct parcels *p)
+{
+	free(p->recent);
+	p->recent = NULL;
+}
+
 void parcels_hasten(struct parcels *p)
 {
 	p->early = true;
@@ -84,8 +91,15 @@ void parcels_hasten(struct parcels *p)
 
 /* --- counting: every change of a state passes these two --------------------------------------- */
 
+static struct parcel_held *place_of(const struct parcels *p, int64_t job)
+{
+	return &p->recent[(uint64_t)job % PARCELS_RECENT];
+}
+
 static void enter_state(struct parcels *p, const struct parcel_row *row)
 {
+	if (row->state == PARCEL_HELD)
+		*place_of(p, row->job) = (struct parcel_held){row->job, row->id, row->body};
 	if (may_go(p, row->state))
 		lanes_add(p->lanes, row->destination, 1);
 	p->held += row->state == PARCEL_HELD;
@@ -98,6 +112,10 @@ static void enter_state(struct parcels *p, const struct parcel_row *row)
 
 static void leave_state(struct parcels *p, const struct parcel_row *row)
 {
+	struct parcel_held *place = place_of(p, row->job);
+
+	if (place->id == row->id)
+		place->id = 0;
 	if (may_go(p, row->state))
 		lanes_remove(p->lanes, row->destination, row->id);
 	p->held -= row->state == PARCEL_HELD;
@@ -128,20 +146,20 @@ int64_t parcels_add(struct parcels *p, struct parcel_row *row, int64_t now_wall_
 	return row->id;
 }
 
-static void read_row(struct db_stmt *s, struct parcel_row *ret)
+void parcels_read(struct db_stmt *s, int column, struct parcel_row *ret)
 {
-	struct slice destination = db_text(s, 5);
+	struct slice destination = db_text(s, column + 5);
 
-	ret->id = db_int(s, 0);
-	ret->job = db_int(s, 1);
-	ret->kind = (enum parcel_kind)db_int(s, 2);
-	ret->ended = (enum job_state)db_int(s, 3);
-	ret->state = (enum parcel_state)db_int(s, 4);
-	ret->priority = db_int(s, 6);
-	ret->attempt = db_int(s, 7);
-	ret->tries = db_int(s, 8);
-	ret->body = db_int(s, 9);
-	ret->due_wall_ms = db_int(s, 10);
+	ret->id = db_int(s, column);
+	ret->job = db_int(s, column + 1);
+	ret->kind = (enum parcel_kind)db_int(s, column + 2);
+	ret->ended = (enum job_state)db_int(s, column + 3);
+	ret->state = (enum parcel_state)db_int(s, column + 4);
+	ret->priority = db_int(s, column + 6);
+	ret->attempt = db_int(s, column + 7);
+	ret->tries = db_int(s, column + 8);
+	ret->body = db_int(s, column + 9);
+	ret->due_wall_ms = db_int(s, column + 10);
 	ret->delay_ms = 0;
 	ret->destination = slice_of(
 	    ret->text, destination.n < sizeof ret->text ? destination.n : sizeof ret->text);
@@ -153,7 +171,7 @@ static bool get_one(struct parcels *p, struct db_stmt *s, int64_t key, struct pa
 	db_bind_int(s, 1, key);
 	if (!batch_row(p->batch, s))
 		return false;
-	read_row(s, ret);
+	parcels_read(s, 0, ret);
 	db_reset(s);
 	return true;
 }
@@ -191,15 +209,14 @@ void parcels_remove(struct parcels *p, const struct parcel_row *row, bool keep_b
 
 int64_t parcels_remove_of_job(struct parcels *p, int64_t seq, bool keep_body)
 {
-	struct parcel_row row;
-	int64_t kept = 0;
+	const struct parcel_held *held = place_of(p, seq);
+	struct parcel_row row = {
+	    .id = held->id, .job = seq, .state = PARCEL_HELD, .body = held->body};
 
-	while (parcels_of_job(p, seq, &row)) {
-		parcels_remove(p, &row, keep_body && kept == 0);
-		if (keep_body && kept == 0)
-			kept = row.body;
-	}
-	return kept;
+	if ((held->id == 0 || held->job != seq) && !parcels_of_job(p, seq, &row))
+		return 0;
+	parcels_remove(p, &row, keep_body);
+	return keep_body ? row.body : 0;
 }
 
 void parcels_set_state(struct parcels *p, struct parcel_row *row, enum parcel_state state,
@@ -234,7 +251,7 @@ size_t parcels_promote(struct parcels *p, int64_t now_wall_ms, size_t most)
 		db_bind_int(s, 2, 1);
 		if (!batch_row(p->batch, s))
 			break;
-		read_row(s, &row);
+		parcels_read(s, 0, &row);
 		db_reset(s);
 		parcels_set_state(p, &row, PARCEL_READY, row.due_wall_ms, 0);
 	}

@@ -12,6 +12,10 @@
  *
  * and any of them is deleted when an outcome of its job is recorded. The lanes (lanes.h) count what
  * is ready.
+ *
+ * In the embedded queue a parcel is held for nearly every run, and is looked for by its job when that
+ * ends. So where the last ones are is kept in memory as well, each in the place that its job's seq has;
+ * every change passes here.
  */
 #ifndef SKEP_STORE_PARCELS_H
 #define SKEP_STORE_PARCELS_H
@@ -36,6 +40,13 @@ struct parcel_row {
 	uint8_t text[JOB_NAME_BYTES];
 };
 
+#define PARCELS_RECENT 4096 /* a power of two: more than are held at a time */
+
+/* One that is held. */
+struct parcel_held {
+	int64_t job, id, body; /* id 0: none */
+};
+
 struct parcels {
 	struct batch *batch;
 	struct bodies *bodies;
@@ -44,18 +55,25 @@ struct parcels {
 	bool early;          /* what is delayed or unroutable counts as ready too */
 	uint64_t delayed;    /* in state delayed or unroutable */
 	uint64_t held;
+	struct parcel_held *recent; /* PARCELS_RECENT of them */
 	int64_t next_due_ms; /* wall clock, not later than the earliest of them; INT64_MAX: none */
 };
 
 /* Counts what is there; clamps backoffs in case the clock was set back meanwhile. */
 int parcels_open(struct parcels *p, struct batch *batch, struct bodies *bodies, struct lanes *lanes,
     int64_t now_wall_ms, struct err *err);
+void parcels_close(struct parcels *p); /* also one that was not opened */
 
 /* Adds one (its body was added before), in the state that its due time asks for unless it is HELD.
  */
 int64_t parcels_add(struct parcels *p, struct parcel_row *row, int64_t now_wall_ms);
 
 bool parcels_get(struct parcels *p, int64_t id, struct parcel_row *ret);
+
+/* For a query of another module: reads one from the columns `column` and following, which are as in parcel_get. */
+#define PARCELS_COLUMNS 11
+void parcels_read(struct db_stmt *s, int column, struct parcel_row *ret);
+
 bool parcels_of_job(struct parcels *p, int64_t seq, struct parcel_row *ret);
 
 /* Since when a ready one could have gone out; JOB_NOT_GIVEN when that is forgotten, since the broker

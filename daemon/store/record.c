@@ -361,10 +361,7 @@ static void record_duplicate(
 /* By the number that its claim has, or by its name. */
 static bool find(struct ledger *l, const struct msg_outcome *m, int64_t seq, struct job_row *ret)
 {
-	uint8_t text[JOBS_TEXT_BYTES];
-	struct job_names names;
-
-	return seq ? jobs_get(&l->jobs, seq, ret, &names, text) : jobs_find(&l->jobs, m->queue, m->job, ret);
+	return seq ? jobs_row(&l->jobs, seq, ret) : jobs_find(&l->jobs, m->queue, m->job, ret);
 }
 
 static void record_known(

@@ -18,16 +18,6 @@ struct serving {
 	bool full; /* the worker shall have no more now */
 };
 
-/* A parcel and whose it is. */
-struct ware {
-	struct parcel_row parcel;
-	struct job_row job;
-	struct job_names names;
-	uint8_t text[JOBS_TEXT_BYTES];
-	struct slice envelope, body; /* in the database's hands until bodies_done() */
-	struct msg_claim claim;
-};
-
 static void bury(struct serving *s, struct ware *w, enum job_state state, struct slice why)
 {
 	log_info("job=" SLICE_FMT " queue=" SLICE_FMT " not started, %s: " SLICE_FMT,
@@ -36,26 +26,24 @@ static void bury(struct serving *s, struct ware *w, enum job_state state, struct
 }
 
 /* What would be the claim of its run; its body stays open. False: it cannot be run, and is recorded so. */
-static bool look(struct serving *s, int64_t id, struct ware *w)
+static bool look(struct serving *s, int64_t id, struct ware *w, struct msg_claim *ret)
 {
 	struct job job;
-	bool good;
 
-	if (!parcels_get(&s->l->parcels, id, &w->parcel))
+	if (!wares_get(&s->l->wares, id, w))
 		BUG("parcel %" PRId64 " was ready a moment ago", id);
-	if (!jobs_get(&s->l->jobs, w->parcel.job, &w->job, &w->names, w->text)) {
+	if (!w->has_job) {
+		wares_done(&s->l->wares);
 		log_error("parcel %" PRId64 " has no job: it is dropped", id);
 		parcels_remove(&s->l->parcels, &w->parcel, false);
 		return false;
 	}
-	good = bodies_get(&s->l->bodies, w->parcel.body, &w->envelope, &w->body) &&
-	       envelope_unpack(&job, w->envelope, NULL) == 0;
-	if (!good) {
-		bodies_done(&s->l->bodies);
+	if (!w->envelope.p || envelope_unpack(&job, w->envelope, NULL) < 0) {
+		wares_done(&s->l->wares);
 		bury(s, w, JOB_DEAD, slice_str("its body is missing from the database"));
 		return false;
 	}
-	w->claim = (struct msg_claim){.run = id_new(),
+	*ret = (struct msg_claim){.run = id_new(),
 	    .queue = w->names.queue,
 	    .job = w->names.id,
 	    .type = w->names.type,
@@ -67,28 +55,28 @@ static bool look(struct serving *s, int64_t id, struct ware *w)
 }
 
 /* It is claimed; a claim that cannot be sent is taken back. */
-static bool send(struct serving *s, struct ware *w, const struct verdict_reading *r)
+static bool send(struct serving *s, struct ware *w, struct id run, const struct verdict_reading *r)
 {
 	int64_t ready = w->parcel.due_wall_ms;
-	struct msg_deal deal = {.run = w->claim.run,
+	struct msg_deal deal = {.run = run,
 	    .queue = w->names.queue,
 	    .attempt = r->attempt,
 	    .alone = r->alone,
-	    .parcel = w->claim.parcel,
+	    .parcel = (uint64_t)w->parcel.id,
 	    .envelope = w->envelope,
 	    .body = w->body};
 	int rc;
 
 	parcels_set_state(&s->l->parcels, &w->parcel, PARCEL_HELD, s->now_wall_ms, 0);
 	rc = s->to->send(s->to->arg, &deal);
-	bodies_done(&s->l->bodies);
+	wares_done(&s->l->wares);
 	s->full = rc != 0;
 	FAULT(store_dealt);
 	if (rc >= 0)
 		return true;
 	log_error("job=" SLICE_FMT " cannot be handed to worker " SLICE_FMT " now: %s",
 	    SLICE_ARG(w->names.id), SLICE_ARG(s->to->name), strerror(-rc));
-	ledger_claim_close(s->l, claims_find(&s->l->claims, w->claim.run));
+	ledger_claim_close(s->l, claims_find(&s->l->claims, run));
 	parcels_set_state(&s->l->parcels, &w->parcel, PARCEL_READY, ready, 0);
 	lanes_pause(&s->l->lanes, w->parcel.destination, s->now_ms);
 	return false;
@@ -98,14 +86,15 @@ static bool send(struct serving *s, struct ware *w, const struct verdict_reading
 static bool serve_one(struct serving *s, int64_t id)
 {
 	struct verdict_reading r;
+	struct msg_claim claim;
 	struct ware w;
 
-	if (!look(s, id, &w))
+	if (!look(s, id, &w, &claim))
 		return false;
-	asks_decide(s->l, &w.claim, &w.job, s->to->owner, s->to->name, s->now_wall_ms, &r);
+	asks_decide(s->l, &claim, &w.job, s->to->owner, s->to->name, s->now_wall_ms, &r);
 	if (r.verdict == VERDICT_RUN)
-		return send(s, &w, &r);
-	bodies_done(&s->l->bodies);
+		return send(s, &w, claim.run, &r);
+	wares_done(&s->l->wares);
 	switch (r.verdict) {
 	case VERDICT_RUN:
 	case VERDICT_NONE: /* it waits for another that was lost before, too */

@@ -88,6 +88,14 @@ SELECT count(*) FROM parcel WHERE state = 2;
 -- name: parcel_held
 SELECT id, job FROM parcel WHERE state = 2 AND id > ?1 ORDER BY id LIMIT 1;
 
+-- wares.c
+-- name: ware_get
+SELECT p.id, p.job, p.kind, p.ended, p.state, p.destination, p.priority, p.attempt, p.tries, p.body, p.due_wall_ms,
+	j.seq, j.state, j.attempt, j.runs, j.losses, j.priority, j.created_wall_ms, j.due_wall_ms, j.started_wall_ms,
+	j.ended_wall_ms, j.body, j.queue, j.id, j.type, b.envelope, b.data
+FROM parcel p LEFT JOIN job j ON j.seq = p.job LEFT JOIN body b ON b.id = p.body
+WHERE p.id = ?1;
+
 -- ledger.c
 -- name: scaling_insert
 INSERT INTO scaling (pool, at_wall_ms, before, after, reason) VALUES (?1, ?2, ?3, ?4, ?5);

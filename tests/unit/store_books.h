@@ -70,7 +70,7 @@ static void books_open(struct books *b)
 }
 
 /* As after a crash of the store; all that was committed is there. */
-static void books_reopen(struct books *b)
+static inline void books_reopen(struct books *b)
 {
 	ledger_close(&b->l);
 	books_open(b);
