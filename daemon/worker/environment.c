@@ -138,9 +138,9 @@ static void put(struct environment *e, const char *name, struct slice value)
 
 	if (value.n == 0)
 		return;
-	if (buf_addf(&e->text, "%s=" SLICE_FMT, name, SLICE_ARG(value)) < 0)
-		return;
-	if (buf_add(&e->text, "", 1) < 0) {
+	if (buf_adds(&e->text, name) < 0 || buf_adds(&e->text, "=") < 0 ||
+	    buf_add(&e->text, value.p, strnlen((const char *)value.p, value.n)) < 0 ||
+	    buf_add(&e->text, "", 1) < 0) {
 		buf_truncate(&e->text, start);
 		return;
 	}

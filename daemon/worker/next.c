@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/worker/next.h"
 
+#define ASK_LOOK 32 /* waiting ones that are looked at in a turn: who asks from there is answered before its turn */
+
 bool next_must_ask(const struct delivery *d)
 {
 	return !d->fault && d->handler && d->state == DELIVERY_WAITING && delivery_must_ask(d);
@@ -9,9 +11,12 @@ bool next_must_ask(const struct delivery *d)
 bool next_ask_ahead(struct shelf *s, const struct handlers *handlers)
 {
 	uint32_t n = s->n[DELIVERY_ASKING] + s->n[DELIVERY_CLEARED];
+	unsigned looked = 0;
 	bool any = false;
 
 	list_each(struct delivery, d, &s->waiting, link) {
+		if (looked++ == ASK_LOOK)
+			break;
 		if (!next_must_ask(d))
 			continue;
 		if (n++ >= handlers_clear_ahead(handlers, d->handler))

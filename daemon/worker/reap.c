@@ -127,7 +127,9 @@ static void sweep(struct reaper *r)
 		list_del(&s->link);
 		s->swept(s->arg);
 	}
-	if (!list_empty(&r->sweeps))
+	if (list_empty(&r->sweeps))
+		loop_timer_stop(&r->again); /* as a rule the end of a child has called this, before its time */
+	else
 		loop_timer_set(&r->again, SWEEP_AGAIN_MS);
 }
 

@@ -29,9 +29,9 @@ void service_runs_deadline(struct service *s, struct run *run, int64_t after_ms)
 	loop_timer_set(&s->deadline, after_ms);
 }
 
-static void start_clock(struct service *s, struct run *run)
+static void start_clock(struct service *s, struct run *run, int64_t now_us)
 {
-	run->begun_us = clock_mono_us();
+	run->begun_us = now_us;
 	if (run->spec.timeout_ms > 0)
 		service_runs_deadline(s, run, run->spec.timeout_ms);
 }
@@ -41,7 +41,7 @@ static void begin(struct service *s, struct run *run)
 	run->begun = true;
 	s->nbegun++;
 	s->events->begun(s->arg, run);
-	start_clock(s, run);
+	start_clock(s, run, s->now_us);
 }
 
 void service_runs_unlink(struct service *s, struct run *run)
@@ -51,10 +51,10 @@ void service_runs_unlink(struct service *s, struct run *run)
 	s->nbegun -= run->begun;
 }
 
-static void end_run(struct service *s, struct run *run, struct run_end *end)
+static void end_run(struct service *s, struct run *run, struct run_end *end, int64_t now_us)
 {
 	if (run->begun_us)
-		end->wall_us = clock_mono_us() - run->begun_us;
+		end->wall_us = now_us - run->begun_us;
 	end->wall_ms = (end->wall_us + 500) / 1000;
 	end->started_wall_ms = JOB_NOT_GIVEN;
 	capture_finish(&run->logs);
@@ -81,7 +81,7 @@ void service_runs_end(struct service *s, struct run *run, int status, const char
 	end.signal = status < 0 ? 0 : reading.signal;
 	snprintf(end.error, sizeof end.error, "%s",
 	    run->stop == RUN_STOP_NONE ? why : reading.error);
-	end_run(s, run, &end);
+	end_run(s, run, &end, clock_mono_us());
 }
 
 void service_runs_add(struct service *s, struct run *run)
@@ -113,7 +113,7 @@ void service_runs_send(struct service *s, struct run *run)
 	talk_job(&s->lines.out, &run->spec);
 	run->sent = true;
 	if (run->begun)
-		start_clock(s, run);
+		start_clock(s, run, clock_mono_us());
 	s->njobs++;
 	if (s->h->max_jobs && s->njobs >= s->h->max_jobs && s->state == SERVICE_READY)
 		service_retire(s);
@@ -204,7 +204,7 @@ static struct run *answered(struct service *s, struct id id)
 		return NULL;
 	if (!run->begun)
 		begin(s, run);
-	us = clock_mono_us() - run->begun_us;
+	us = s->now_us - run->begun_us;
 	s->mean_us = s->useful ? s->mean_us + (us - s->mean_us) / 8 : us;
 	s->useful = true;
 	s->rest_ms = 0;
@@ -231,7 +231,7 @@ static bool on_done(void *arg, struct id id, struct slice result)
 	capture_add(&kept, result.p, result.n);
 	end.result = kept.bytes;
 	end.result_cut = kept.cut;
-	end_run(s, run, &end);
+	end_run(s, run, &end, s->now_us);
 	after_answer(s);
 	return true;
 }
@@ -249,7 +249,7 @@ static bool on_failed(void *arg, struct id id, struct slice error, bool retry)
 	} else {
 		slice_copy(end.error, sizeof end.error,
 		    error.n ? error : slice_str("it failed, and its service did not say why"));
-		end_run(s, run, &end);
+		end_run(s, run, &end, s->now_us);
 	}
 	after_answer(s);
 	return true;
@@ -294,6 +294,7 @@ static void on_line(void *arg, struct slice line)
 	if (s->deaf)
 		return;
 	s->heard = true;
+	s->now_us = clock_mono_us();
 	if (talk_read(line, &talk, s, &err) == 0)
 		return;
 	if (service_is_alive(s))

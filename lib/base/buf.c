@@ -40,7 +40,7 @@ uint8_t *buf_reserve(struct buf *b, size_t n)
 	return b->data + b->len;
 }
 
-int buf_add(struct buf *b, const void *p, size_t n)
+int buf_add_growing(struct buf *b, const void *p, size_t n)
 {
 	uint8_t *room = buf_reserve(b, n);
 
@@ -50,11 +50,6 @@ int buf_add(struct buf *b, const void *p, size_t n)
 		memcpy(room, p, n);
 	b->len += n;
 	return 0;
-}
-
-int buf_adds(struct buf *b, const char *s)
-{
-	return buf_add(b, s, strlen(s));
 }
 
 int buf_addi(struct buf *b, int64_t number)

@@ -42,9 +42,25 @@ static inline void buf_added(struct buf *b, size_t n)
 	b->len += n;
 }
 
-/* 0, or -ENOBUFS when the bound does not allow it (then nothing is added). */
-int buf_add(struct buf *b, const void *p, size_t n);
-int buf_adds(struct buf *b, const char *s);
+int buf_add_growing(struct buf *b, const void *p, size_t n); /* buf_add() where there is no room yet */
+
+/* 0, or -ENOBUFS when the bound does not allow it (then nothing is added). Frames and lines are put together from a few
+ * bytes at a time: where there is room, this is no call. */
+static inline int buf_add(struct buf *b, const void *p, size_t n)
+{
+	if (n > b->cap - b->len || buf_size(b) + n > b->max || !b->data)
+		return buf_add_growing(b, p, n);
+	if (n)
+		memcpy(b->data + b->len, p, n);
+	b->len += n;
+	return 0;
+}
+
+static inline int buf_adds(struct buf *b, const char *s)
+{
+	return buf_add(b, s, strlen(s));
+}
+
 int buf_addi(struct buf *b, int64_t number); /* in decimal digits */
 int buf_addf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 

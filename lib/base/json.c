@@ -203,16 +203,47 @@ static size_t utf8_sequence(const uint8_t *p, size_t n)
 	return len;
 }
 
-/* But NUL, which no text of ours holds. */
-static bool is_ascii(uint8_t c)
+/* Eight bytes at a time, each of which is looked at by one and the same operation. */
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+#define HIGHS EACH(0x80)
+
+static uint64_t eight(const uint8_t *p)
 {
-	return c - 1u < 0x7f;
+	uint64_t word;
+
+	memcpy(&word, p, sizeof word);
+	return word;
+}
+
+/* Not 0 if any byte of the word is below `least`, which is at most 0x80. */
+static uint64_t any_below(uint64_t word, uint8_t least)
+{
+	return (word - EACH(least)) & ~word & HIGHS;
+}
+
+static uint64_t any_is(uint64_t word, uint8_t byte)
+{
+	return any_below(word ^ EACH(byte), 1);
+}
+
+/* How many bytes from p on are ASCII, but NUL, which no text of ours holds. */
+static size_t ascii_run(const uint8_t *p, size_t n)
+{
+	size_t i = 0;
+
+	while (n - i >= 8 && !(eight(p + i) & HIGHS) && !any_is(eight(p + i), 0))
+		i += 8;
+	while (i < n && p[i] - 1u < 0x7f)
+		i++;
+	return i;
 }
 
 bool json_utf8_valid(struct slice text)
 {
 	for (size_t i = 0, n; i < text.n; i += n) {
-		n = is_ascii(text.p[i]) ? 1 : utf8_sequence(text.p + i, text.n - i);
+		n = ascii_run(text.p + i, text.n - i);
+		if (n == 0)
+			n = utf8_sequence(text.p + i, text.n - i);
 		if (n == 0)
 			return false;
 	}
@@ -303,10 +334,19 @@ int json_print(const struct json *j, bool pretty, struct buf *out)
 	return rc;
 }
 
-/* What may stand in a JSON string as it is: ASCII but controls, quote and backslash. */
-static bool is_plain(uint8_t c)
+/* How many bytes from p on may stand in a JSON string as they are: ASCII but controls, quote and backslash. */
+static size_t plain_run(const uint8_t *p, size_t n)
 {
-	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+	size_t i = 0;
+
+	for (uint64_t word; n - i >= 8; i += 8) {
+		word = eight(p + i);
+		if ((word & HIGHS) | any_below(word, 0x20) | any_is(word, '"') | any_is(word, '\\'))
+			break;
+	}
+	while (i < n && p[i] >= 0x20 && p[i] < 0x80 && p[i] != '"' && p[i] != '\\')
+		i++;
+	return i;
 }
 
 #define ESCAPE_BYTES 6 /* the longest of them: \u00XX */
@@ -316,10 +356,6 @@ static size_t escape(uint8_t c, uint8_t to[static ESCAPE_BYTES])
 {
 	static const char hex[] = "0123456789abcdef";
 
-	if (c == 0x7f) {
-		to[0] = c;
-		return 1;
-	}
 	to[0] = '\\';
 	to[1] = c == '\n' ? 'n' : c;
 	if (c >= 0x20 || c == '\n')
@@ -330,12 +366,17 @@ static size_t escape(uint8_t c, uint8_t to[static ESCAPE_BYTES])
 	return ESCAPE_BYTES;
 }
 
-/* NUL and what is no UTF-8 become U+FFFD, byte by byte. Returns how many bytes of the text were read. */
-static size_t quote_wide(const uint8_t *p, size_t left, struct buf *out, int *rc)
+/* What is not plain: escaped, or a sequence of UTF-8; NUL and what is none become U+FFFD, byte by byte.
+ * Returns how many bytes of the text were read. */
+static size_t quote_other(const uint8_t *p, size_t left, struct buf *out, int *rc)
 {
 	size_t n = utf8_sequence(p, left);
+	uint8_t escaped[ESCAPE_BYTES];
 
-	*rc = n ? buf_add(out, p, n) : buf_adds(out, "\xef\xbf\xbd");
+	if (n == 1)
+		*rc = buf_add(out, escaped, escape(p[0], escaped));
+	else
+		*rc = n ? buf_add(out, p, n) : buf_adds(out, "\xef\xbf\xbd");
 	return n ? n : 1;
 }
 
@@ -344,20 +385,11 @@ int json_quote(struct slice text, struct buf *out)
 	int rc = buf_add(out, "\"", 1);
 
 	for (size_t i = 0, n; i < text.n && rc == 0; i += n) {
-		uint8_t piece[256];
-		size_t made = 0;
-
-		for (n = 0; i + n < text.n && is_ascii(text.p[i + n]); n++) {
-			if (made + ESCAPE_BYTES > sizeof piece)
-				break;
-			if (is_plain(text.p[i + n]))
-				piece[made++] = text.p[i + n];
-			else
-				made += escape(text.p[i + n], piece + made);
-		}
-		rc = buf_add(out, piece, made);
-		if (n == 0)
-			n = quote_wide(text.p + i, text.n - i, out, &rc);
+		n = plain_run(text.p + i, text.n - i);
+		if (n)
+			rc = buf_add(out, text.p + i, n);
+		else
+			n = quote_other(text.p + i, text.n - i, out, &rc);
 	}
 	return rc == 0 ? buf_add(out, "\"", 1) : rc;
 }

@@ -49,7 +49,9 @@ struct loop *loop_new(void)
 {
 	struct loop *loop = xcalloc(1, sizeof *loop);
 
-	loop->ev = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
+	/* signalfd(2): a signal interrupts no system call, and costs one, not four. What is exec'd from here has its
+	 * signal mask emptied by spawn.c. */
+	loop->ev = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV | EVFLAG_SIGNALFD);
 	if (!loop->ev)
 		BUG("cannot make an event loop");
 	list_init(&loop->hooks);

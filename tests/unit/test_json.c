@@ -163,6 +163,61 @@ static void test_bytes_that_are_not_utf8(void **state)
 	}
 }
 
+/* What json_quote() writes is what the printer of the tree would: quoted, it is read back as the same text, with U+FFFD for
+ * what is no text. */
+static void quoted(struct slice text)
+{
+	struct json *a = json_array(), *back;
+	struct err err = {0};
+	struct buf out, want;
+
+	buf_init(&out, 1000);
+	buf_init(&want, 1000);
+	buf_adds(&out, "[");
+	assert_int_equal(json_quote(text, &out), 0);
+	buf_adds(&out, "]");
+	back = json_parse(buf_slice(&out), &err);
+	if (!back)
+		fail_msg(SLICE_FMT ": %s", SLICE_ARG(buf_slice(&out)), err.text);
+	json_push_str(a, text);
+	json_print(a, false, &want);
+	buf_clear(&out);
+	json_print(back, false, &out);
+	assert_true(slice_eq(buf_slice(&out), buf_slice(&want)));
+	json_free(back);
+	json_free(a);
+	buf_free(&out);
+	buf_free(&want);
+}
+
+/* Bytes are looked at by eights: each byte in each place of a text of more than two of them. */
+static void test_each_byte_in_each_place_is_quoted(void **state)
+{
+	uint8_t text[19];
+
+	(void)state;
+	for (size_t at = 0; at < sizeof text; at++) {
+		for (unsigned byte = 0; byte < 256; byte++) {
+			memset(text, 'a', sizeof text);
+			text[at] = (uint8_t)byte;
+			quoted(slice_of(text, sizeof text));
+			assert_int_equal(json_utf8_valid(slice_of(text, sizeof text)), byte > 0 && byte < 0x80);
+		}
+	}
+	quoted(slice_of("", 0));
+	quoted(slice_str("\xc3\xa9\xe2\x82\xac \xf0\x9f\x90\x9d, \xed\xa0\x80 and \"more\"\n"));
+}
+
+static void test_a_quote_that_does_not_fit_is_told(void **state)
+{
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 10);
+	assert_int_equal(json_quote(slice_str("ten bytes!"), &out), -ENOBUFS);
+	buf_free(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -172,6 +227,8 @@ int main(void)
 	    cmocka_unit_test(test_nesting_is_bounded),
 	    cmocka_unit_test(test_what_is_written),
 	    cmocka_unit_test(test_bytes_that_are_not_utf8),
+	    cmocka_unit_test(test_each_byte_in_each_place_is_quoted),
+	    cmocka_unit_test(test_a_quote_that_does_not_fit_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
