@@ -23,6 +23,8 @@ void prefetch_running(struct prefetch *p, uint32_t running, int64_t now_us)
 	}
 	if (p->running == 0)
 		p->ended_us = now_us;
+	if (p->changed_ms == 0)
+		p->changed_ms = now_us / 1000;
 	p->running = running;
 	p->seen_us = now_us;
 }
@@ -31,6 +33,7 @@ void prefetch_ended(struct prefetch *p, uint64_t body_bytes, int64_t now_us)
 {
 	p->ended_us = now_us;
 	p->ended++;
+	p->fresh++;
 	p->body_bytes += (double)body_bytes;
 }
 
@@ -55,22 +58,39 @@ uint32_t prefetch_wanted(const struct prefetch *p)
 	return wanted > p->slots ? (uint32_t)wanted : p->slots;
 }
 
+static void change(struct prefetch *p, uint32_t value, int64_t now_ms)
+{
+	p->value = value;
+	p->changed_ms = now_ms;
+	p->fresh = 0;
+}
+
+/* How many times what it is it may be; 1: not yet. */
+static uint32_t growth(const struct prefetch *p, int64_t since_ms)
+{
+	bool shown = p->fresh >= PREFETCH_LEAP_RUNS && p->fresh >= p->value;
+
+	if (shown && since_ms >= PREFETCH_LEAP_MS)
+		return PREFETCH_LEAP;
+	return since_ms >= PREFETCH_GROW_MS ? PREFETCH_GROW : 1;
+}
+
 bool prefetch_update(struct prefetch *p, int64_t now_ms)
 {
-	uint32_t wanted = prefetch_wanted(p);
-	int64_t since = p->changed_ms ? now_ms - p->changed_ms : INT64_MAX;
+	uint32_t wanted = prefetch_wanted(p), most;
+	int64_t since_ms = now_ms - p->changed_ms;
 
 	if (p->fixed)
 		return false;
+	most = growth(p, since_ms) * p->value;
 	if (p->value < p->slots)
-		p->value = p->slots;
-	else if (wanted >= 2 * p->value && since >= PREFETCH_GROW_MS)
-		p->value = wanted < PREFETCH_GROW * p->value ? wanted : PREFETCH_GROW * p->value;
-	else if (2 * wanted <= p->value && since >= PREFETCH_SHRINK_MS)
-		p->value = wanted;
+		change(p, p->slots, now_ms);
+	else if (wanted >= 2 * p->value && most > p->value)
+		change(p, wanted < most ? wanted : most, now_ms);
+	else if (2 * wanted <= p->value && since_ms >= PREFETCH_SHRINK_MS)
+		change(p, wanted, now_ms);
 	else
 		return false;
-	p->changed_ms = now_ms;
 	return true;
 }
 
@@ -81,6 +101,5 @@ int64_t prefetch_stuck_ms(const struct prefetch *p, int64_t now_us)
 
 void prefetch_restart(struct prefetch *p, int64_t now_ms)
 {
-	p->value = p->slots;
-	p->changed_ms = now_ms;
+	change(p, p->slots, now_ms);
 }

@@ -18,7 +18,10 @@
 #define PREFETCH_MAX 250         /* more gains nothing: RabbitMQ's own advice is 100 to 300 */
 #define PREFETCH_MEMORY_MS 1000
 #define PREFETCH_GROW 4          /* at most so many times what it was, */
-#define PREFETCH_GROW_MS 200     /* at most so often */
+#define PREFETCH_GROW_MS 200     /* at most so often; */
+#define PREFETCH_LEAP 16         /* or so many times, */
+#define PREFETCH_LEAP_MS 10      /* so often, */
+#define PREFETCH_LEAP_RUNS 16    /* where so many runs, and no fewer than the prefetch, have shown it meanwhile */
 #define PREFETCH_SHRINK_MS 1000
 #define PREFETCH_BYTES (32 << 20) /* of bodies, by their mean, and of all queues */
 
@@ -30,12 +33,13 @@ struct prefetch {
 	uint32_t running;
 	int64_t seen_us;    /* when `running` was last told */
 	int64_t ended_us;   /* when the last run ended, or one began where none was */
-	int64_t changed_ms; /* 0: never */
+	int64_t changed_ms; /* or the first run began; 0: none has */
+	uint32_t fresh;     /* runs that ended since then */
 	double ended, body_bytes, busy_ms; /* each fades with busy time */
 };
 
 /* `value` is fixed, or with 0 adapts. Begins with `slots`, so that a worker of slow jobs never takes more than it can
- * run, and one of fast jobs has grown within a second. */
+ * run; one of fast jobs has all it can use after two changes, some tens of milliseconds. */
 void prefetch_init(struct prefetch *p, uint32_t value, uint32_t slots, uint32_t queues);
 
 /* So many run now. To be told of each change. */

@@ -73,14 +73,14 @@ static void it_grows_in_steps_and_shrinks_slowly(void **state)
 	static const struct {
 		int64_t at_ms;
 		uint32_t value;
-	} grows[] = {{10, 4}, {209, 4}, {210, 16}, {300, 16}, {410, 64}, {610, 250}, {5000, 250}};
+	} grows[] = {{200, 1}, {201, 4}, {400, 4}, {401, 16}, {500, 16}, {601, 64}, {801, 64}, {5000, 64}};
 	struct prefetch p;
 
 	(void)state;
 	now_us = 1000;
 	prefetch_init(&p, 0, 1, 1);
 	assert_false(prefetch_update(&p, 1)); /* nothing is known yet */
-	work(&p, 100, 1000, 100, 0);
+	work(&p, PREFETCH_LEAP_RUNS - 1, 10000, 100, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(grows); i++) {
 		uint32_t before = p.value;
 
@@ -105,6 +105,32 @@ static void it_grows_in_steps_and_shrinks_slowly(void **state)
 	assert_int_equal(prefetch_stuck_ms(&p, now_us), 8000);
 	prefetch_ended(&p, 100, now_us);
 	assert_int_equal(prefetch_stuck_ms(&p, now_us + 3000), 3);
+}
+
+/* Many short ones in a short time are enough to know it. */
+static void it_leaps_where_runs_have_shown_it(void **state)
+{
+	struct prefetch p;
+
+	(void)state;
+	now_us = 1000000;
+	prefetch_init(&p, 0, 1, 1);
+	work(&p, 100, 50, 100, 0);
+	assert_false(prefetch_update(&p, 1000 + PREFETCH_LEAP_MS - 1)); /* too soon */
+	assert_true(prefetch_update(&p, 1000 + PREFETCH_LEAP_MS));
+	assert_int_equal(p.value, PREFETCH_LEAP);
+	assert_false(prefetch_update(&p, 1000 + 3 * PREFETCH_LEAP_MS)); /* nothing has shown it since */
+	work(&p, PREFETCH_LEAP_RUNS, 50, 100, 0);
+	assert_true(prefetch_update(&p, 1000 + 3 * PREFETCH_LEAP_MS));
+	assert_int_equal(p.value, PREFETCH_MAX);
+
+	prefetch_init(&p, 0, 8, 1); /* fewer runs than it holds show nothing */
+	p.value = 100;
+	work(&p, 99 / 8, 50, 100, 0);
+	assert_false(prefetch_update(&p, now_us / 1000 + PREFETCH_LEAP_MS));
+	work(&p, 1, 50, 100, 0);
+	assert_true(prefetch_update(&p, now_us / 1000 + PREFETCH_LEAP_MS));
+	assert_int_equal(p.value, PREFETCH_MAX);
 }
 
 /* Around what it is nothing changes. */
@@ -155,6 +181,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_second_of_work_is_wanted),
 	    cmocka_unit_test(it_grows_in_steps_and_shrinks_slowly),
+	    cmocka_unit_test(it_leaps_where_runs_have_shown_it),
 	    cmocka_unit_test(small_differences_change_nothing),
 	    cmocka_unit_test(it_may_be_fixed_or_begin_again),
 	};
