@@ -18,7 +18,7 @@
 #define PACE_REST_MAX_MS 20  /* by so much a result may be known later */
 #define PACE_COMMITS 8       /* so many commits... */
 #define PACE_SPAN_US 16000   /* ...within so long, rests not counted, are thick */
-#define PACE_MANY_ROWS 10    /* row changes for each millisecond of that time, rests counted: no need to wait for more */
+#define PACE_MANY_ROWS 10    /* row changes for each millisecond, rests counted: no need to wait for more */
 #define PACE_FEW_ROWS 2      /* less than one for so many milliseconds of a rest: there was nothing to wait for */
 
 struct pace {
