@@ -5,8 +5,8 @@ bare SQLite loop (rows.c) that makes the same row changes in the same batches on
 
     bench/nobroker.py [--most N] [--results FILE]
 
-A node with two workers and the no-op service in C, all else by default. Rates are medians of five samples. README.md says
-more. Exit 1 if a promise is missed.
+A node with two workers and the no-op service in C, all else by default. Rates are medians of five samples, each followed by
+one of the loop, and a ratio is the median of theirs. README.md says more. Exit 1 if a promise is missed.
 """
 
 import argparse
@@ -81,10 +81,15 @@ class Node:
 
     def fill(self, count: int, **members: Any) -> None:
         line = json.dumps({"type": "noop", "queue": "work", "body": BODY} | members) + "\n"
-        for at in range(0, count, CHUNK):
+        for at in range(0, max(0, count), CHUNK):
             n = min(CHUNK, count - at)
             told = self.skep.http("POST", "/v1/jobs", line * n, {"Content-Type": "application/x-ndjson"}, 120)
             assert told.status == 200 and told.body.count(b'"id"') == n, told.body[:300]
+
+    def bring_to(self, ready: int) -> None:
+        while self.ready() > ready:
+            self.drain(min(self.ready() - ready, 100_000))
+        self.fill(ready - self.ready())
 
     def wait_ended(self, count: float) -> None:
         wait_count(lambda: self.counters()["ended"], count)
@@ -116,7 +121,7 @@ def node_in(scratch: Path, name: str):
 
 
 class Bare:
-    """On a copy of the node's database as it is now. The node is stopped meanwhile."""
+    """On a copy of the node's database as it is now. The node is stopped while it is copied."""
 
     def __init__(self, node: Node, scratch: Path):
         self.path = scratch / "bare.db"
@@ -144,9 +149,11 @@ class Bare:
 
 def runs(node: Node, pile: int, scratch: Path) -> dict[str, Any]:
     """Jobs that wait are run, SAMPLE at a time out of a pile that is filled up again in between."""
-    rates, cpu, batches = [], [], []
+    rates, loop, cpu, batches = [], [], [], []
+    node.bring_to(max(pile, SAMPLE * SAMPLES))  # enough for the loop
+    bare = Bare(node, scratch)
     for _ in range(SAMPLES):
-        node.fill(max(0, max(pile, SAMPLE) - node.ready()))
+        node.bring_to(pile)
         before, store = node.settled(), node.skep.pid("store")
         spent = cpu_ns(store)
         rates.append(SAMPLE / node.drain(SAMPLE))
@@ -155,9 +162,7 @@ def runs(node: Node, pile: int, scratch: Path) -> dict[str, Any]:
         cpu.append((cpu_ns(store) - spent) / 1000 / done)
         batches.append(done / (after["commits"] - before["commits"]))
         assert round((after["rows"] - before["rows"]) / done) == 7, (before, after)
-    node.fill(max(0, SAMPLE * SAMPLES - node.ready()))  # for the loop
-    bare = Bare(node, scratch)
-    loop = [bare.rate("run", SAMPLE, median(batches)) for _ in range(SAMPLES)]
+        loop.append(bare.rate("run", SAMPLE, batches[-1]))
     bare.remove()
     return row(rates, loop) | {"batch": round(median(batches), 1), "store_cpu_us": round(median(cpu), 1)}
 
@@ -167,7 +172,7 @@ def row(rates: list[float], loop: list[float]) -> dict[str, Any]:
         "rate": round(median(rates)),
         "rates": [round(rate) for rate in rates],
         "bare": round(median(loop)),
-        "ratio": round(median(rates) / median(loop), 3),
+        "ratio": round(median(rate / bare for rate, bare in zip(rates, loop)), 3),
     }
 
 
@@ -190,26 +195,24 @@ def submits(node: Node, scratch: Path) -> dict[str, Any]:
         "16 connections": (CONNECTIONS * TOGETHER, lambda: by_program(node, CONNECTIONS, TOGETHER)),
         "--lines": (LINES, lambda: by_lines(node, LINES)),
     }
-    found = {}
+    bare = Bare(node, scratch)
+    told = {}
     for name, (count, way) in ways.items():
-        rates, batches = [], []
+        rates, loop, batches = [], [], []
         for _ in range(SAMPLES):
             before = node.settled()
             rates.append(count / way())
             batches.append(count / (node.settled()["commits"] - before["commits"]))
-        found[name] = (count, rates, median(batches))
-    bare = Bare(node, scratch)
-    told = {}
-    for name, (count, rates, batch) in found.items():
-        loop = [bare.rate("submit", count, batch) for _ in range(SAMPLES)]
-        told[name] = row(rates, loop) | {"batch": round(batch, 1)}
+            loop.append(bare.rate("submit", count, batches[-1]))
+        told[name] = row(rates, loop) | {"batch": round(median(batches), 1)}
     bare.remove()
     return told
 
 
 def whole(node: Node, scratch: Path) -> dict[str, Any]:
     """From the first submit to the last recorded result, both at once."""
-    rates, batches = [], []
+    rates, loop, batches = [], [], []
+    bare = Bare(node, scratch)
     node.queue("resume")
     for _ in range(SAMPLES):
         before = node.settled()
@@ -218,11 +221,9 @@ def whole(node: Node, scratch: Path) -> dict[str, Any]:
         node.wait_ended(before["ended"] + LINES)
         rates.append(LINES / (time.monotonic() - began))
         batches.append(2 * LINES / (node.settled()["commits"] - before["commits"]))
-    node.queue("pause")
-    bare, loop = Bare(node, scratch), []
-    for _ in range(SAMPLES):
-        submit, run = (bare.rate(what, LINES, median(batches)) for what in ("submit", "run"))
+        submit, run = (bare.rate(what, LINES, batches[-1]) for what in ("submit", "run"))
         loop.append(1 / (1 / submit + 1 / run))
+    node.queue("pause")
     bare.remove()
     return row(rates, loop) | {"batch": round(median(batches), 1)}
 
