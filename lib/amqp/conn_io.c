@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#define CONN_TURN_FRAMES 64u
+#define CONN_TURN_FRAMES 192u
 
 /* --- bytes ---------------------------------------------------------------------------------------- */
 
