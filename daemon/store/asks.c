@@ -29,7 +29,8 @@ bool asks_note(struct ledger *l, const struct msg_claim *m, struct claim_owner *
 
 	if (!claim->begun) {
 		claim->started_wall_ms = now;
-		tally_begun(l, claim, now);
+		tally_begun(l, &(struct job_names){claim->queue, claim->id, claim->type},
+		    claim->ready_wall_ms, now);
 	}
 	claim->begun = true;
 	return tombs_any(&l->tombs, m->queue) && jobs_find(&l->jobs, m->queue, m->job, &row) &&

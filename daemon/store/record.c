@@ -364,7 +364,8 @@ static bool find(struct ledger *l, const struct msg_outcome *m, int64_t seq, str
 	return seq ? jobs_row(&l->jobs, seq, ret) : jobs_find(&l->jobs, m->queue, m->job, ret);
 }
 
-static void record_known(
+/* False: the run was recorded before, or there is nothing to record. */
+static bool record_known(
     struct ledger *l, const struct msg_outcome *m, int64_t seq, struct slice worker, int64_t now)
 {
 	struct job_names names = names_of(m);
@@ -377,17 +378,17 @@ static void record_known(
 		if (m->outcome == OUTCOME_RELEASED && (m->flags & OUTCOME_NAMELESS)) {
 			log_info("a job without an id was handed back, run under id=" SLICE_FMT,
 			    SLICE_ARG(m->job));
-			return;
+			return false;
 		}
 		row = new_row(m->started_wall_ms, m->priority, now);
 		jobs_insert(&l->jobs, &names, &row, &(struct job_text){0});
 	}
 	record_found_again(l, &row, m->run);
 	if (jobs_find_run(&l->jobs, &row, m->run, &n, &was))
-		return;
+		return false;
 	if (job_state_over(row.state)) {
 		record_duplicate(l, &row, m, worker);
-		return;
+		return true;
 	}
 	if (did_run(m)) {
 		struct run_row run;
@@ -400,6 +401,7 @@ static void record_known(
 		add_run(l, &names, &row, &run);
 	}
 	apply[m->outcome](l, &row, m, now);
+	return true;
 }
 
 /*~ 7. The outcome is written: the job's row, the run's row, the end of its claim and of its older
@@ -407,6 +409,8 @@ static void record_known(
 int record_outcome(struct ledger *l, const struct msg_outcome *m, struct slice worker, int64_t now)
 {
 	struct claim *claim = claims_find(&l->claims, m->run);
+	bool told = claim && claim->begun, recorded;
+	struct job_names names = names_of(m);
 	int64_t seq = claim && slice_eq(claim->id, m->job) && slice_eq(claim->queue, m->queue) ? claim->job : 0;
 
 	if (m->outcome >= OUTCOME_COUNT || !apply[m->outcome] || m->job.n == 0 ||
@@ -416,8 +420,10 @@ int record_outcome(struct ledger *l, const struct msg_outcome *m, struct slice w
 	FAULT(store_outcome);
 	/* Closed first: what is held for this run must find that it runs no longer. */
 	ledger_claim_close(l, claim);
-	if (seq || m->outcome != OUTCOME_DONE || !record_first(l, m, worker, now))
-		record_known(l, m, seq, worker, now);
+	recorded = (!seq && m->outcome == OUTCOME_DONE && record_first(l, m, worker, now)) ||
+		   record_known(l, m, seq, worker, now);
+	if (recorded && !told && did_run(m)) /* it was over before its worker had told that it began */
+		tally_begun(l, &names, m->ready_wall_ms, m->started_wall_ms);
 	return 0;
 }
 

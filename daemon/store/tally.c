@@ -37,14 +37,15 @@ void tally_submitted(struct ledger *l, const struct job_names *job)
 }
 
 /* A wait below 0 comes of clocks that differ, of two machines or of before a step and after it: it is not known. */
-void tally_begun(struct ledger *l, const struct claim *claim, int64_t now)
+void tally_begun(
+    struct ledger *l, const struct job_names *job, int64_t ready_wall_ms, int64_t begun_wall_ms)
 {
-	struct series_row *row = row_of(l, claim->queue, claim->type);
+	struct series_row *row = row_of(l, job->queue, job->type);
 
 	row->begun++;
-	if (claim->ready_wall_ms > 0 && claim->ready_wall_ms <= now)
+	if (ready_wall_ms > 0 && ready_wall_ms <= begun_wall_ms)
 		series_observe(&row->wait_ms, &series_job_bounds,
-		    (uint64_t)(now - claim->ready_wall_ms));
+		    (uint64_t)(begun_wall_ms - ready_wall_ms));
 }
 
 void tally_run(struct ledger *l, const struct job_names *job, const struct run_row *run)

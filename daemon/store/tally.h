@@ -15,7 +15,8 @@ void tally_open(struct ledger *l, int64_t now_wall_ms);
 void tally_submitted(struct ledger *l, const struct job_names *job);
 
 /* A run has begun, and with it the job's wait is over if it is known since when it was ready. */
-void tally_begun(struct ledger *l, const struct claim *claim, int64_t now_wall_ms);
+void tally_begun(
+    struct ledger *l, const struct job_names *job, int64_t ready_wall_ms, int64_t begun_wall_ms);
 
 /* A run was recorded. One that is taken for lost and reports later counts as both. */
 void tally_run(struct ledger *l, const struct job_names *job, const struct run_row *run);

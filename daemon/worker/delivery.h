@@ -40,7 +40,12 @@ enum delivery_state {
 };
 
 /* Frames that the store has not been sent yet, or must be sent again. */
-enum delivery_owes { OWES_CLAIM = 1, OWES_TAKE = 2, OWES_OUTCOME = 4 };
+enum delivery_owes {
+	OWES_CLAIM = 1, /* one that asks */
+	OWES_BEGUN = 2, /* the CLAIM that says that it began; an OUTCOME says so too */
+	OWES_TAKE = 4,
+	OWES_OUTCOME = 8
+};
 
 struct delivery {
 	struct list link;

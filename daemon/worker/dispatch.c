@@ -40,6 +40,56 @@ struct dispatch {
 	bool abandoned; /* what ends now is not reported */
 };
 
+/* --- sending ---------------------------------------------------------------------------------- */
+
+/* False if the store must be given time, or this machine. */
+static bool send_owed(struct dispatch *x, struct delivery *d)
+{
+	while (d->owes && x->store) {
+		int rc;
+
+		if (!peer_has_room(x->store)) {
+			loop_timer_set(&x->again, NO_ROOM_MS);
+			return false;
+		}
+		rc = report_owed(x->store, d);
+		if (rc < 0) {
+			log_warn(SHELF_JOB_FMT " cannot be reported now: %s", SHELF_JOB_ARG(d),
+			    strerror(-rc));
+			loop_timer_set(&x->again, CANNOT_SEND_MS);
+			return false;
+		}
+	}
+	return true;
+}
+
+static void send_from(struct dispatch *x, struct list *list)
+{
+	list_each(struct delivery, d, list, link) {
+		if (!d->owes || !x->store)
+			continue;
+		x->outcomes = x->outcomes || (d->owes & OWES_OUTCOME);
+		if (!send_owed(x, d))
+			break;
+	}
+}
+
+static void send_all(struct dispatch *x)
+{
+	send_from(x, &x->shelf.active);
+	send_from(x, &x->shelf.asked);
+}
+
+/* Frames are written once per turn, and before a command starts. */
+static void flush(struct dispatch *x)
+{
+	if (x->store)
+		peer_flush(x->store);
+	if (x->outcomes)
+		FAULT(worker_outcome_sent);
+	x->outcomes = false;
+}
+
 /* --- runs ------------------------------------------------------------------------------------- */
 
 static struct delivery *delivery_of(struct run *run)
@@ -54,13 +104,14 @@ static void on_progress(void *arg, struct run *run UNUSED)
 	x->shelf.changed = true;
 }
 
-/* From here on the run counts, whatever becomes of it. */
+/* From here on the run counts, whatever becomes of it. One that a service answers before the turn is over needs no
+ * CLAIM: its OUTCOME says it all. */
 static void begun(struct dispatch *x, struct delivery *d)
 {
 	if (d->verdict == VERDICT_NONE)
 		d->attempt = 1;
 	if (x->store) /* a new one is told by HOLD */
-		report_claim(x->store, d, false);
+		d->owes |= OWES_BEGUN;
 	shelf_running(&x->shelf, d);
 	x->alone = d->alone ? d : NULL;
 	x->c.slot->started++;
@@ -145,6 +196,7 @@ static void run(struct dispatch *x, struct delivery *d, bool ahead)
 		shelf_ahead(&x->shelf, d);
 	} else {
 		begun(x, d);
+		send_owed(x, d);
 		if (x->store && d->handler->command.n)
 			peer_flush(x->store);
 		FAULT(worker_claimed);
@@ -183,56 +235,6 @@ static void begin(struct dispatch *x, struct delivery *d, bool ahead)
 		shelf_ask(&x->shelf, d);
 	else
 		go(x, d, ahead);
-}
-
-/* --- sending ---------------------------------------------------------------------------------- */
-
-/* False if the store must be given time, or this machine. */
-static bool send_owed(struct dispatch *x, struct delivery *d)
-{
-	while (d->owes && x->store) {
-		int rc;
-
-		if (!peer_has_room(x->store)) {
-			loop_timer_set(&x->again, NO_ROOM_MS);
-			return false;
-		}
-		rc = report_owed(x->store, d);
-		if (rc < 0) {
-			log_warn(SHELF_JOB_FMT " cannot be reported now: %s", SHELF_JOB_ARG(d),
-			    strerror(-rc));
-			loop_timer_set(&x->again, CANNOT_SEND_MS);
-			return false;
-		}
-	}
-	return true;
-}
-
-static void send_from(struct dispatch *x, struct list *list)
-{
-	list_each(struct delivery, d, list, link) {
-		if (!d->owes || !x->store)
-			continue;
-		x->outcomes = x->outcomes || (d->owes & OWES_OUTCOME);
-		if (!send_owed(x, d))
-			break;
-	}
-}
-
-static void send_all(struct dispatch *x)
-{
-	send_from(x, &x->shelf.active);
-	send_from(x, &x->shelf.asked);
-}
-
-/* Frames are written once per turn, and before a command starts. */
-static void flush(struct dispatch *x)
-{
-	if (x->store)
-		peer_flush(x->store);
-	if (x->outcomes)
-		FAULT(worker_outcome_sent);
-	x->outcomes = false;
 }
 
 /* --- turns ------------------------------------------------------------------------------------ */

@@ -15,7 +15,7 @@ static uint8_t claim_flags(const struct delivery *d, bool asks)
 	return (uint8_t)flags;
 }
 
-int report_claim(struct peer *store, const struct delivery *d, bool asks)
+static int send_claim(struct peer *store, const struct delivery *d, bool asks)
 {
 	return peer_send_claim(store,
 	    &(struct msg_claim){.run = d->run,
@@ -87,6 +87,7 @@ static int send_outcome(struct peer *store, const struct delivery *d)
 	    .flags = outcome_flags(d),
 	    .exit_code = end->exit_code,
 	    .signal = end->signal,
+	    .ready_wall_ms = d->job.ready_wall_ms,
 	    .started_wall_ms = end->started_wall_ms,
 	    .wall_ms = end->wall_ms,
 	    .cpu_ms = end->cpu_ms,
@@ -133,7 +134,9 @@ int report_owed(struct peer *store, struct delivery *d)
 	int rc = 0;
 
 	if (d->owes & OWES_CLAIM) {
-		rc = report_claim(store, d, true);
+		rc = send_claim(store, d, true);
+	} else if (d->owes & OWES_BEGUN) {
+		rc = send_claim(store, d, false);
 	} else if (d->owes & OWES_TAKE) {
 		FAULT(worker_before_take);
 		rc = send_take(store, d);

@@ -9,8 +9,6 @@
 #include "daemon/worker/delivery.h"
 #include "lib/ipc/peer.h"
 
-int report_claim(struct peer *store, const struct delivery *d, bool asks);
-
 /* Counts what is held; tells the store of each, if there is one to tell. */
 uint32_t report_held(struct peer *store, const struct list *list);
 

@@ -49,6 +49,28 @@ static void test_a_job_that_is_done(void **state)
 	assert_int_equal(row->run_ms.sum, 50);
 }
 
+/* A service may answer before its worker has told the store that the run began: the outcome says so too. */
+static void test_a_run_that_is_told_of_when_it_is_over_has_begun(void **state)
+{
+	struct books *b = *state;
+	struct msg_outcome m = outcome_of(1, "a", OUTCOME_DONE);
+	const struct series_row *row;
+
+	m.ready_wall_ms = m.started_wall_ms - 300;
+	record(b, &m);
+	record(b, &m);
+	m = outcome_of(2, "fails", OUTCOME_RETRY);
+	m.ready_wall_ms = JOB_NOT_GIVEN;
+	record(b, &m);
+	m = outcome_of(3, "never began", OUTCOME_DEAD);
+	m.flags = OUTCOME_BURIED;
+	record(b, &m);
+	row = row_of(b, "q", "t");
+	assert_int_equal(row->begun, 2);
+	assert_int_equal(entries(&row->wait_ms), 1);
+	assert_int_equal(row->wait_ms.sum, 300);
+}
+
 static void test_a_submit_that_is_known_counts_once(void **state)
 {
 	struct books *b = *state;
@@ -216,6 +238,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    BOOKS_TEST(test_a_job_that_is_done),
+	    BOOKS_TEST(test_a_run_that_is_told_of_when_it_is_over_has_begun),
 	    BOOKS_TEST(test_a_submit_that_is_known_counts_once),
 	    BOOKS_TEST(test_each_outcome_has_its_count),
 	    BOOKS_TEST(test_a_wait_is_counted_where_it_is_known),
