@@ -68,7 +68,8 @@ static void change(struct prefetch *p, uint32_t value, int64_t now_ms)
 /* How many times what it is it may be; 1: not yet. */
 static uint32_t growth(const struct prefetch *p, int64_t since_ms)
 {
-	bool shown = p->fresh >= PREFETCH_LEAP_RUNS && p->fresh >= p->value;
+	bool shown = p->fresh >= PREFETCH_LEAP_RUNS && p->fresh >= p->value &&
+		     p->ended >= PREFETCH_LEAP_PER_MS * p->busy_ms;
 
 	if (shown && since_ms >= PREFETCH_LEAP_MS)
 		return PREFETCH_LEAP;

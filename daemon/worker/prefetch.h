@@ -21,7 +21,8 @@
 #define PREFETCH_GROW_MS 200     /* at most so often; */
 #define PREFETCH_LEAP 16         /* or so many times, */
 #define PREFETCH_LEAP_MS 10      /* so often, */
-#define PREFETCH_LEAP_RUNS 16    /* where so many runs, and no fewer than the prefetch, have shown it meanwhile */
+#define PREFETCH_LEAP_RUNS 16    /* where so many runs, and no fewer than the prefetch, have shown meanwhile */
+#define PREFETCH_LEAP_PER_MS 2   /* that there are so many in a millisecond: they wait for the broker above all */
 #define PREFETCH_SHRINK_MS 1000
 #define PREFETCH_BYTES (32 << 20) /* of bodies, by their mean, and of all queues */
 

@@ -124,6 +124,12 @@ static void it_leaps_where_runs_have_shown_it(void **state)
 	assert_true(prefetch_update(&p, 1000 + 3 * PREFETCH_LEAP_MS));
 	assert_int_equal(p.value, PREFETCH_MAX);
 
+	prefetch_init(&p, 0, 1, 1); /* where a run takes longer, there is no hurry */
+	work(&p, 100, 1000, 100, 0);
+	assert_int_equal(prefetch_wanted(&p), PREFETCH_MAX);
+	assert_true(prefetch_update(&p, now_us / 1000 + PREFETCH_GROW_MS));
+	assert_int_equal(p.value, PREFETCH_GROW);
+
 	prefetch_init(&p, 0, 8, 1); /* fewer runs than it holds show nothing */
 	p.value = 100;
 	work(&p, 99 / 8, 50, 100, 0);
