@@ -6,8 +6,8 @@
 #include <stdio.h>
 
 #include "daemon/worker/environment.h"
+#include "daemon/worker/oom.h"
 
-#define HANDLER_OOM_SCORE_ADJ 200 /* the kernel should rather take a handler than one of us */
 #define CODE_NOT_EXECUTABLE 126
 #define CODE_NOT_FOUND 127
 
@@ -21,8 +21,9 @@ int launch(const struct conf_handler *h, const struct conf_words *words, char *c
 	    .nfds = nfds,
 	    .directory = h->directory && *h->directory ? h->directory : NULL,
 	    .new_group = true,
-	    .death_signal = SIGKILL,
-	    .oom_score_adj = HANDLER_OOM_SCORE_ADJ};
+	    .death_signal = SIGKILL};
+	bool lent;
+	int rc;
 
 	if (words->n == 0)
 		return err_set(err, -ENOENT, "it has no program");
@@ -30,7 +31,12 @@ int launch(const struct conf_handler *h, const struct conf_words *words, char *c
 	if (!program)
 		return err_set(err, -ENOENT, "cannot find the program '%s' in PATH", words->v[0]);
 	s.path = program;
-	return spawn_process(&s, ret_pid, err);
+	lent = oom_lend_score();
+	s.oom_score_adj = lent ? 0 : OOM_HANDLER_SCORE;
+	rc = spawn_process(&s, ret_pid, err);
+	if (lent)
+		oom_take_score_back();
+	return rc;
 }
 
 void launch_failed(int rc, const char *text, struct run_end *end)

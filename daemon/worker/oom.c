@@ -69,3 +69,43 @@ bool oom_check(struct oom *o)
 	o->seen = now;
 	return moved;
 }
+
+/* --- the score of handlers -------------------------------------------------------------------- */
+
+static struct {
+	bool tried;
+	int fd; /* of our own score; negative: it cannot be written */
+	char own[16], lent[16];
+} score = {.fd = -1};
+
+static bool write_score(const char *text)
+{
+	return pwrite(score.fd, text, strlen(text), 0) == (ssize_t)strlen(text);
+}
+
+static void find_score(void)
+{
+	static const char path[] = "/proc/self/oom_score_adj";
+
+	score.tried = true;
+	snprintf(score.lent, sizeof score.lent, "%d", OOM_HANDLER_SCORE);
+	if (read_text(path, score.own, sizeof score.own))
+		score.fd = open(path, O_WRONLY | O_CLOEXEC);
+}
+
+bool oom_lend_score(void)
+{
+	if (!score.tried)
+		find_score();
+	return score.fd >= 0 && write_score(score.lent);
+}
+
+/* Who may raise a score may set it back: the least that is allowed does not move with it (proc(5)), save for who may set
+ * any. Were it refused all the same, it would not be lent again. */
+void oom_take_score_back(void)
+{
+	if (write_score(score.own))
+		return;
+	close(score.fd);
+	score.fd = -1;
+}

@@ -11,7 +11,7 @@
 #include "lib/amqp/tags.h"
 
 #define ACKS_PART 8      /* they wait up to so great a part of the prefetch... */
-#define ACKS_DELAY_MS 10 /* ...and for so long */
+#define ACKS_DELAY_MS 25 /* ...and for so long */
 
 struct acks {
 	unsigned magic;

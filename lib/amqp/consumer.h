@@ -65,7 +65,7 @@ void amqp_consumer_set_prefetch(struct amqp_consumer *c, uint16_t n);
 bool amqp_consumer_is_paused(const struct amqp_consumer *c);
 
 /* Settlements. Acks of one loop turn are folded: a run of tags without a gap to the oldest unsettled one
- * becomes a single `multiple`. They wait for each other up to an eighth of the prefetch, or 10 ms; whatever
+ * becomes a single `multiple`. They wait for each other up to an eighth of the prefetch, or 25 ms; whatever
  * else is written takes them along. */
 void amqp_consumer_ack(struct amqp_consumer *c, struct amqp_tag tag);
 void amqp_consumer_requeue(struct amqp_consumer *c, struct amqp_tag tag); /* basic.nack, requeue */

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/close_range.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -188,6 +189,22 @@ static void test_done(void **state)
 	assert_true(b->end.max_rss_kb > 0);
 	assert_true(b->end.started_wall_ms > 0);
 	assert_true(runner_is_idle(b->runner));
+}
+
+/* The kernel should rather take a handler than its worker, whose own score is as before. */
+static void test_the_score_of_a_handler(void **state)
+{
+	struct bench *b = *state;
+	char before[16] = "", after[16] = "";
+	auto_fd int fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+
+	assert_true(pread(fd, before, sizeof before - 1, 0) > 0);
+	for (int i = 0; i < 2; i++) {
+		run_script(b, "cat /proc/$$/oom_score_adj");
+		assert_text(&b->end.result, "200\n");
+	}
+	assert_true(pread(fd, after, sizeof after - 1, 0) > 0);
+	assert_string_equal(after, before);
 }
 
 static void test_exit_codes(void **state)
@@ -562,6 +579,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    CASE(test_done),
+	    CASE(test_the_score_of_a_handler),
 	    CASE(test_exit_codes),
 	    CASE(test_signals),
 	    CASE(test_signals_are_reset),
