@@ -65,6 +65,20 @@ def wait_count(count: Callable[[], float], wanted: float, seconds: float = 120) 
         now = count()
 
 
+REST_SHARE, REST_LOOK, REST_MOST = 0.05, 0.2, 10.0  # of a core; seconds; seconds
+
+
+def wait_rest(pid: int) -> None:
+    """Until a process has next to nothing to do: a broker that was just filled or emptied is busy for a while with files
+    that nobody reads any more. One that finds no rest is not waited for."""
+    deadline = time.monotonic() + REST_MOST
+    while time.monotonic() < deadline:
+        before = cpu_ns(pid)
+        time.sleep(REST_LOOK)
+        if cpu_ns(pid) - before < REST_SHARE * REST_LOOK * 1e9:
+            return
+
+
 # --- CPU and memory --------------------------------------------------------------------------------
 
 
