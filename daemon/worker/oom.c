@@ -100,8 +100,8 @@ bool oom_lend_score(void)
 	return score.fd >= 0 && write_score(score.lent);
 }
 
-/* Who may raise a score may set it back: the least that is allowed does not move with it (proc(5)), save for who may set
- * any. Were it refused all the same, it would not be lent again. */
+/* Who may raise a score may set it back: the least that is allowed does not move with it (proc(5)), save
+ * for who may set any. Were it refused all the same, it would not be lent again. */
 void oom_take_score_back(void)
 {
 	if (write_score(score.own))
