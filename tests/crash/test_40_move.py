@@ -66,6 +66,7 @@ def fill(node: Skep, broker: Broker, how: str, count: int) -> list[str]:
     node.cli("pause", "work")
     ids = submit(node, jobs("s", count if how == OUT else count // 2))
     if how == IN:
+        wait_until(lambda: broker.passive("work"), "the queue, which the node declares")
         foreign = [(f"f{n}", "flaky" if n % 7 == 0 else "quick") for n in range(count - len(ids))]
         broker.publish_many("work", foreign)
         ids += [job_id for job_id, _ in foreign]
