@@ -20,8 +20,8 @@ void oom_init(struct oom *o);
 bool oom_check(struct oom *o);
 
 /* What this process starts between the two inherits the score (proc(5), oom_score_adj) of a handler. It has that score
- * itself meanwhile, and runs nothing but the start: to write it in each child means to open a file of /proc for each
- * job, which costs as much as its pipes. False: it cannot be had so. */
+ * itself meanwhile, and runs nothing but the start: to write it in each child would be to open a file of /proc for each
+ * job. False: it cannot be had so. */
 #define OOM_HANDLER_SCORE 200 /* workers have 100 */
 bool oom_lend_score(void);
 void oom_take_score_back(void);

@@ -42,8 +42,7 @@ struct service {
 	struct list runs;
 	unsigned nruns, nbegun;
 	int64_t mean_us; /* of a run, moving; 0: nothing is known */
-	int64_t now_us;  /* monotonic: when the line was read that is acted on now. Asking the time thrice
-			    for each was a twentieth of what a short job costs */
+	int64_t now_us;  /* monotonic: when the line was read that is acted on now; asked once for all that it leads to */
 
 	/* since the last start */
 	enum service_state state;
