@@ -42,7 +42,7 @@ struct service {
 	struct list runs;
 	unsigned nruns, nbegun;
 	int64_t mean_us; /* of a run, moving; 0: nothing is known */
-	int64_t now_us;  /* monotonic: when the line was read that is acted on now; asked once for all that it leads to */
+	int64_t now_us;  /* monotonic: when the line that is acted on now was read */
 
 	/* since the last start */
 	enum service_state state;
