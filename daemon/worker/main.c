@@ -15,6 +15,7 @@
 #include "daemon/worker/dispatch.h"
 #include "daemon/worker/environment.h"
 #include "daemon/worker/reap.h"
+#include "daemon/worker/scheduling.h"
 #include "daemon/worker/show.h"
 #include "lib/base/log.h"
 
@@ -283,6 +284,7 @@ static int worker_start(struct process *p, struct err *err)
 		return err_set(err, -EINVAL, "no pool '%s' is configured", p->pool);
 	if (reap_begin(err) < 0)
 		return err->code;
+	scheduling_begin(pool);
 	name_node(w);
 	w->environment = environment_new(p->conf, w->node, p->name, environ);
 	connection = xasprintf("skep %s %s", w->node, p->name);

@@ -275,6 +275,26 @@ def test_workers_of_a_pool_run_side_by_side(skep: Skep, mode: str) -> None:
     assert {job["attempts"][0]["worker"] for job in jobs} == {"work/1", "work/2", "work/3"}
 
 
+@pytest.mark.parametrize(
+    "pool, started_as, inherited, policy",
+    [
+        ({}, "--other", os.SCHED_OTHER, os.SCHED_BATCH),
+        ({"scheduling": "other"}, "--other", os.SCHED_OTHER, os.SCHED_OTHER),
+        ({}, "--idle", os.SCHED_IDLE, os.SCHED_IDLE),  # what an administrator chose is not undone
+    ],
+)
+def test_workers_and_handlers_are_scheduled_as_their_pool_says(
+    skep: Skep, pool: dict, started_as: str, inherited: int, policy: int
+) -> None:
+    skep.consume("work", "embedded", **pool)
+    skep.handler("policy", "cut -d' ' -f41 /proc/self/stat")
+    skep.prefix = ["chrt", started_as, "0"]
+    skep.start()
+    assert run(skep, "policy")["result"].strip() == str(policy)
+    assert [os.sched_getscheduler(pid) for pid in skep.workers()] == [policy]
+    assert os.sched_getscheduler(skep.pid("store")) == inherited
+
+
 def test_large_bodies_and_results_pass_both_ways(node: Skep, broker: Broker) -> None:
     node.handler("copy", "cat", max_result="16M")
     node.start()
