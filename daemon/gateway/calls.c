@@ -19,6 +19,7 @@ struct call {
 	struct calls *calls;
 	uint64_t request;
 	enum message_type type;
+	bool again;          /* sent before, to a store that went without an answer */
 	struct list link;    /* sent or unsent */
 	struct list limited; /* by age; alone if it has no limit */
 	struct call *next;   /* in its bucket */
@@ -166,9 +167,9 @@ static int send_call(struct peer *peer, const struct call *call)
 	if (call->type == MSG_SUBMIT)
 		return send_submit(peer, call);
 	if (call->type == MSG_RETRY)
-		return peer_send_retry(peer, &(struct msg_retry){call->request, queue, id});
+		return peer_send_retry(peer, &(struct msg_retry){call->request, queue, id, call->again});
 	if (call->type == MSG_ABORT)
-		return peer_send_abort(peer, &(struct msg_abort){call->request, queue, id});
+		return peer_send_abort(peer, &(struct msg_abort){call->request, queue, id, call->again});
 	if (call->type == MSG_PAUSE)
 		return peer_send_pause(peer, &(struct msg_pause){call->request, queue});
 	if (call->type == MSG_RESUME)
@@ -232,10 +233,11 @@ static void on_down(void *arg)
 	OBJ(struct calls, c, arg, CALLS_MAGIC);
 
 	while (!list_empty(&c->sent)) {
-		struct list *last = c->sent.prev;
+		struct call *last = list_entry(c->sent.prev, struct call, link);
 
-		list_del(last);
-		list_add_head(&c->unsent, last);
+		last->again = true;
+		list_del(&last->link);
+		list_add_head(&c->unsent, &last->link);
 	}
 }
 

@@ -163,6 +163,8 @@ struct request_answer requests_retry(struct ledger *l, const struct msg_retry *m
 		return a;
 	if (!jobs_find(&l->jobs, name_at(&k, 0), m->job, &row))
 		return refuse(404, "", "no such job");
+	if (m->again && !job_state_over(row.state)) /* by the request whose answer was lost */
+		return answer(200, job_state_name(row.state));
 	if (!job_state_over(row.state) || row.state == JOB_DONE)
 		return refuse(409, job_state_name(row.state),
 		    "it is %s: only a job that is dead, cancelled or expired "
@@ -240,9 +242,12 @@ struct request_answer requests_abort(struct ledger *l, const struct msg_abort *m
 	claim = claims_of_job(&l->claims, names.queue, names.id, NULL);
 	if (claim)
 		names.type = claim->type;
-	if (jobs_find(&l->jobs, names.queue, names.id, &row) && job_state_over(row.state))
+	if (jobs_find(&l->jobs, names.queue, names.id, &row) && job_state_over(row.state)) {
+		if (m->again && row.state == JOB_CANCELLED)
+			return answer(200, job_state_name(row.state));
 		return refuse(
 		    409, job_state_name(row.state), "it is %s already", job_state_name(row.state));
+	}
 	return claim ? abort_running(l, &names, &row, now) : abort_waiting(l, &names, &row, now);
 }
 

@@ -15,7 +15,7 @@
 #include "lib/base/err.h"
 #include "lib/base/id.h"
 
-#define IPC_PROTOCOL 7
+#define IPC_PROTOCOL 8
 #define FRAME_HEADER_BYTES 8
 #define FRAME_MAX_BYTES 65536
 #define FRAME_INLINE_BYTES 8192

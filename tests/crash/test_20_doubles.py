@@ -18,6 +18,29 @@ LINE = 'echo "$SKEP_JOB_ID $SKEP_ATTEMPT" >> "$RUNS"\n'
 GATED = LINE + 'while [ ! -e "$DIR/go" ]; do sleep 0.02; done\n'
 
 
+@pytest.mark.parametrize("ask, state", [("retry", "done"), ("cancel", "cancelled")])
+def test_what_was_asked_of_a_store_that_died_before_its_answer_is_done_once(
+    faulty: Skep, mode: str, ask: str, state: str
+) -> None:
+    faulty.consume("work", mode)
+    faulty.handler("first-fails", LINE + '[ -e "$DIR/go" ]', dead_exits="1")
+    faulty.start()
+    if ask == "retry":
+        faulty.wait_state(faulty.submit("first-fails", queue="work", id="asked"), "dead")
+    else:
+        faulty.submit("first-fails", queue="work", id="asked", delay="1h")
+    assert faulty.stop() == 0
+    (faulty.dir / "go").touch()
+    faulty.environment["SKEP_FAULT"] = "store.after_commit:kill"
+    faulty.start()
+    fired = faulty.dir / "fired/store.after_commit"
+    assert not fired.exists()
+    answer = faulty.post(f"/v1/jobs/asked/{ask}")
+    assert fired.exists() and answer.status == 200, (answer.status, answer.body)
+    faulty.wait_state("asked", state)
+    assert len(faulty.runs("asked")) == {"retry": 2, "cancel": 0}[ask]
+
+
 @pytest.mark.parametrize("point", ["courier.published", "courier.confirmed"])
 def test_a_confirm_after_the_next_retry_was_recorded_does_not_clear_it(
     faulty: Skep, broker: Broker, queue_type: str, point: str

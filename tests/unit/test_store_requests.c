@@ -111,6 +111,21 @@ static void test_retry_is_for_those_that_failed(void **state)
 	assert_int_equal(parcel_state(b, "done"), -1);
 }
 
+static void test_a_retry_that_comes_again_is_the_same(void **state)
+{
+	struct books *b = *state;
+	struct msg_retry m = {.queue = slice_str("q"), .job = slice_str("a"), .again = true};
+
+	submit(b, "a");
+	ended(b, 1, "a", OUTCOME_DEAD);
+	assert_int_equal(requests_retry(&b->l, &m, b->now).status, 200); /* the first one had not come */
+	assert_int_equal(requests_retry(&b->l, &m, b->now).status, 200);
+	assert_number(b, "SELECT count(*) FROM parcel", 1);
+	assert_int_equal(retry(b, "a").status, 409);
+	ended(b, 2, "a", OUTCOME_DONE);
+	assert_int_equal(requests_retry(&b->l, &m, b->now).status, 409);
+}
+
 static void test_retry_without_a_body(void **state)
 {
 	struct books *b = *state;
@@ -169,6 +184,21 @@ static void test_cancel_what_waits_here(void **state)
 	assert_int_equal(b->asks, 0); /* no message of it is in the broker */
 	assert_int_equal(b->l.parcels.delayed, 0);
 	assert_int_equal(retry(b, "ready").status, 200); /* its body was kept */
+}
+
+static void test_a_cancel_that_comes_again_is_the_same(void **state)
+{
+	struct books *b = *state;
+	struct msg_abort m = {.queue = slice_str("q"), .job = slice_str("a"), .again = true};
+
+	submit(b, "a");
+	assert_int_equal(requests_abort(&b->l, &m, b->now).status, 200); /* the first one had not come */
+	assert_int_equal(requests_abort(&b->l, &m, b->now).status, 200);
+	assert_int_equal(cancel(b, "q", "a").status, 409);
+	submit(b, "b");
+	ended(b, 1, "b", OUTCOME_DONE);
+	m.job = slice_str("b");
+	assert_int_equal(requests_abort(&b->l, &m, b->now).status, 409);
 }
 
 static void test_cancel_what_the_courier_has(void **state)
@@ -354,9 +384,11 @@ int main(void)
 	    BOOKS_TEST(test_submit_without_names),
 	    BOOKS_TEST(test_retry_of_a_dead_job),
 	    BOOKS_TEST(test_retry_is_for_those_that_failed),
+	    BOOKS_TEST(test_a_retry_that_comes_again_is_the_same),
 	    BOOKS_TEST(test_retry_without_a_body),
 	    BOOKS_TEST(test_retry_of_an_expired_job_does_not_expire_again),
 	    BOOKS_TEST(test_cancel_what_waits_here),
+	    BOOKS_TEST(test_a_cancel_that_comes_again_is_the_same),
 	    BOOKS_TEST(test_cancel_what_the_courier_has),
 	    BOOKS_TEST(test_cancel_what_is_in_the_broker),
 	    BOOKS_TEST(test_cancel_what_nobody_has_seen),
