@@ -35,7 +35,6 @@ static const char *value_word(const char *type)
 	    {"BOOL", "yes|no"}, {"DURATION", "duration"}, {"SIZE", "size"},
 	    {"LEVEL", "level"}, {"TOPOLOGY", "declare|passive|none"},
 	    {"QUEUE_TYPE", "quorum|classic"}, {"SCALE", "target_wait|queue_depth|fixed"},
-	    {"SCHEDULING", "batch|other"},
 	    {"BACKOFF", "backoff"}, {"EXITS", "codes"},
 	    {"COMMAND", "command"}, {"ENV", "assignments"}};
 

@@ -7,6 +7,7 @@
 
 #include "daemon/worker/environment.h"
 #include "daemon/worker/oom.h"
+#include "daemon/worker/scheduling.h"
 
 #define CODE_NOT_EXECUTABLE 126
 #define CODE_NOT_FOUND 127
@@ -21,6 +22,7 @@ int launch(const struct conf_handler *h, const struct conf_words *words, char *c
 	    .nfds = nfds,
 	    .directory = h->directory && *h->directory ? h->directory : NULL,
 	    .new_group = true,
+	    .sched_other = scheduling_is_batch(),
 	    .death_signal = SIGKILL};
 	bool lent;
 	int rc;

@@ -284,7 +284,7 @@ static int worker_start(struct process *p, struct err *err)
 		return err_set(err, -EINVAL, "no pool '%s' is configured", p->pool);
 	if (reap_begin(err) < 0)
 		return err->code;
-	scheduling_begin(pool);
+	scheduling_begin();
 	name_node(w);
 	w->environment = environment_new(p->conf, w->node, p->name, environ);
 	connection = xasprintf("skep %s %s", w->node, p->name);

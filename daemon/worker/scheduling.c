@@ -6,12 +6,20 @@
 
 #include "lib/base/log.h"
 
-void scheduling_begin(const struct conf_pool *pool)
+static bool is_batch;
+
+void scheduling_begin(void)
 {
 	const struct sched_param none = {0};
 
-	if (pool->scheduling == SCHEDULING_OTHER || sched_getscheduler(0) != SCHED_OTHER)
+	if (sched_getscheduler(0) != SCHED_OTHER)
 		return;
-	if (sched_setscheduler(0, SCHED_BATCH, &none) < 0) /* a filter of system calls, as one may stand in a unit */
-		log_warn("cannot be scheduled as SCHED_BATCH: %s", strerror(errno));
+	is_batch = sched_setscheduler(0, SCHED_BATCH, &none) == 0;
+	if (!is_batch) /* a filter of system calls, as one may stand in a unit */
+		log_debug("cannot be scheduled as SCHED_BATCH: %s", strerror(errno));
+}
+
+bool scheduling_is_batch(void)
+{
+	return is_batch;
 }

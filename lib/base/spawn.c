@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -97,6 +98,8 @@ static void child_run(struct child *c)
 	if (s->new_group)
 		setpgid(0, 0);
 	child_oom_score(c->oom_score);
+	if (s->sched_other)
+		sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){0});
 	c->doing = "cannot change the user for";
 	if (!child_become(s->user))
 		return;

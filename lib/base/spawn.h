@@ -37,6 +37,7 @@ struct spawn {
 	bool new_group;                /* leads a process group of its own */
 	int death_signal;              /* sent to it when the caller dies; 0: none */
 	bool no_new_privs;
+	bool sched_other;              /* scheduled as SCHED_OTHER, whatever the caller is */
 	int oom_score_adj;             /* written if not 0 and permitted */
 };
 

@@ -22,7 +22,6 @@ struct conf_words {
 enum conf_topology { TOPOLOGY_DECLARE, TOPOLOGY_PASSIVE, TOPOLOGY_NONE };
 enum conf_queue_type { QUEUE_QUORUM, QUEUE_CLASSIC };
 
-enum conf_scheduling { SCHEDULING_BATCH, SCHEDULING_OTHER };
 enum conf_scale { SCALE_BY_TARGET_WAIT, SCALE_BY_QUEUE_DEPTH, SCALE_BY_NOTHING };
 
 typedef char *conf_TEXT;
@@ -34,7 +33,6 @@ typedef enum log_level conf_LEVEL;
 typedef enum conf_topology conf_TOPOLOGY;
 typedef enum conf_queue_type conf_QUEUE_TYPE;
 typedef enum conf_scale conf_SCALE;
-typedef enum conf_scheduling conf_SCHEDULING;
 typedef struct backoff conf_BACKOFF;
 typedef struct conf_range {
 	int64_t least, most;

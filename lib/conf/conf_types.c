@@ -356,7 +356,6 @@ static const struct choice queue_types[] = {{"quorum", QUEUE_QUORUM}, {"classic"
 
 static const struct choice scales[] = {{"target_wait", SCALE_BY_TARGET_WAIT},
     {"queue_depth", SCALE_BY_QUEUE_DEPTH}, {"fixed", SCALE_BY_NOTHING}};
-static const struct choice schedulings[] = {{"batch", SCHEDULING_BATCH}, {"other", SCHEDULING_OTHER}};
 
 #define CHOICE_TYPE(name, type, words)                                                             \
 	static int name##_parse(                                                                   \
@@ -378,7 +377,6 @@ CHOICE_TYPE(level, conf_LEVEL, levels)
 CHOICE_TYPE(topology, conf_TOPOLOGY, topologies)
 CHOICE_TYPE(queue_type, conf_QUEUE_TYPE, queue_types)
 CHOICE_TYPE(scale, conf_SCALE, scales)
-CHOICE_TYPE(scheduling, conf_SCHEDULING, schedulings)
 
 /* --- what jobs need --------------------------------------------------------------------------- */
 
@@ -451,7 +449,6 @@ static const struct type_ops types[CONF_TYPE_COUNT] = {
     [CONF_TOPOLOGY] = {topology_parse, topology_format, NULL},
     [CONF_QUEUE_TYPE] = {queue_type_parse, queue_type_format, NULL},
     [CONF_SCALE] = {scale_parse, scale_format, NULL},
-    [CONF_SCHEDULING] = {scheduling_parse, scheduling_format, NULL},
     [CONF_BACKOFF] = {backoff_type_parse, backoff_type_format, NULL},
     [CONF_EXITS] = {exits_parse, exits_format, NULL},
 };
@@ -472,7 +469,7 @@ static size_t field_size(enum conf_type type)
 #define SIZE_OF(TYPE) [CONF_##TYPE] = sizeof(conf_##TYPE)
 	    SIZE_OF(TEXT), SIZE_OF(PATH), SIZE_OF(WORDS), SIZE_OF(URLS), SIZE_OF(COMMAND),
 	    SIZE_OF(ENV), SIZE_OF(INT), SIZE_OF(AUTO), SIZE_OF(RANGE), SIZE_OF(DURATION), SIZE_OF(SIZE), SIZE_OF(BOOL),
-	    SIZE_OF(LEVEL), SIZE_OF(TOPOLOGY), SIZE_OF(QUEUE_TYPE), SIZE_OF(SCALE), SIZE_OF(SCHEDULING),
+	    SIZE_OF(LEVEL), SIZE_OF(TOPOLOGY), SIZE_OF(QUEUE_TYPE), SIZE_OF(SCALE),
 	    SIZE_OF(BACKOFF), SIZE_OF(EXITS)};
 
 	return sizes[type];

@@ -276,23 +276,22 @@ def test_workers_of_a_pool_run_side_by_side(skep: Skep, mode: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "pool, started_as, inherited, policy",
+    "started_as, worker, others",
     [
-        ({}, "--other", os.SCHED_OTHER, os.SCHED_BATCH),
-        ({"scheduling": "other"}, "--other", os.SCHED_OTHER, os.SCHED_OTHER),
-        ({}, "--idle", os.SCHED_IDLE, os.SCHED_IDLE),  # what an administrator chose is not undone
+        ("--other", os.SCHED_BATCH, os.SCHED_OTHER),
+        ("--idle", os.SCHED_IDLE, os.SCHED_IDLE),  # what an administrator chose is not undone
     ],
 )
-def test_workers_and_handlers_are_scheduled_as_their_pool_says(
-    skep: Skep, pool: dict, started_as: str, inherited: int, policy: int
+def test_workers_are_batch_processes_and_handlers_are_not(
+    skep: Skep, started_as: str, worker: int, others: int
 ) -> None:
-    skep.consume("work", "embedded", **pool)
+    skep.consume("work", "embedded")
     skep.handler("policy", "cut -d' ' -f41 /proc/self/stat")
     skep.prefix = ["chrt", started_as, "0"]
     skep.start()
-    assert run(skep, "policy")["result"].strip() == str(policy)
-    assert [os.sched_getscheduler(pid) for pid in skep.workers()] == [policy]
-    assert os.sched_getscheduler(skep.pid("store")) == inherited
+    assert run(skep, "policy")["result"].strip() == str(others)
+    assert [os.sched_getscheduler(pid) for pid in skep.workers()] == [worker]
+    assert os.sched_getscheduler(skep.pid("store")) == others
 
 
 def test_large_bodies_and_results_pass_both_ways(node: Skep, broker: Broker) -> None:

@@ -125,7 +125,6 @@ static const struct {
     {"[pool a]\nworkers = 2..2000\n", "f:2: workers: 2..2000 is out of bounds: 0 to 1024"},
     {"[pool a]\nworkers = 2..4\nscale = fixed\n", "f:3: [pool a] scale: fixed needs one number of workers, not 2..4"},
     {"[pool a]\nscale = soon\n", "f:2: scale: 'soon' is none of target_wait, queue_depth, fixed"},
-    {"[pool a]\nscheduling = fifo\n", "f:2: scheduling: 'fifo' is none of batch, other"},
     {"[pool a]\nprefetch = 0\n", "f:2: prefetch: 0 is out of bounds: 1 to 2000"},
     {"[pool a]\nprefetch = automatic\n", "f:2: prefetch: 'automatic' is neither a whole number nor auto"},
     {"[pool a]\nworkers = 2000\n", "f:2: workers: 2000 is out of bounds: 0 to 1024"},

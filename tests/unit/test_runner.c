@@ -1,4 +1,4 @@
-/* links: daemon/worker/runner.c daemon/worker/capture.c daemon/worker/environment.c daemon/worker/launch.c daemon/worker/oom.c daemon/worker/reap.c */
+/* links: daemon/worker/runner.c daemon/worker/capture.c daemon/worker/environment.c daemon/worker/launch.c daemon/worker/oom.c daemon/worker/scheduling.c daemon/worker/reap.c */
 /* SPDX-License-Identifier: MIT */
 /* Real programs: each case runs a little script of sh and looks at how its run ended. */
 #include <setjmp.h>
