@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "lib/base/banned.h"
+#include "lib/db/db.h"
 
 #define BATCH_MAX 100000
 #define BODY_BYTES 100
@@ -80,6 +81,7 @@ static void open_database(const char *path)
 		"PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF",
 		NULL, NULL, NULL) != SQLITE_OK)
 		die("pragmas");
+	sqlite3_wal_autocheckpoint(db, DB_CHECKPOINT_PAGES);
 	for (int i = 0; i < STATEMENTS; i++) {
 		if (sqlite3_prepare_v3(db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &statements[i], NULL) != SQLITE_OK)
 			die(texts[i]);

@@ -7,8 +7,9 @@
  *
  * A commit is durable when it returns: WAL with synchronous FULL syncs the log at every commit, which is
  * written in one piece (wal_vfs.h). The
- * log is copied into the database every wal_autocheckpoint pages: more pages make rarer and longer
- * pauses, fewer pages write the same database page more often. It begins again from its start only when no reader looks
+ * log is copied into the database every DB_CHECKPOINT_PAGES pages: more pages make rarer and longer
+ * pauses, fewer pages write the same database page more often. Ids without an order (UUIDs) make the difference, since
+ * each dirties a page of its own in the index. It begins again from its start only when no reader looks
  * into it at that moment, so under a steady load of large bodies, with somebody always reading, it would grow without
  * end: above DB_LOG_PAGES the writer waits a little for the readers to leave, and where one stays, not again before the
  * log has doubled.
@@ -31,7 +32,6 @@
 #define DB_BUSY_MS                                                                                 \
 	5000 /* SQLite's own locks: while a log is recovered, or somebody looks with sqlite3(1) */
 
-#define DB_CHECKPOINT_PAGES 1000
 #define DB_LOG_PAGES 8192 /* of 4 KiB */
 #define DB_LOG_WAIT_MS 50
 

@@ -17,6 +17,8 @@ struct db_stmt;
 
 enum db_mode { DB_WRITER, DB_READER };
 
+#define DB_CHECKPOINT_PAGES 3000 /* of the log, 4 KiB each, after which the writer copies it into the database */
+
 /* Error codes beside -EIO: -ENOSPC (disk or database full), -EBUSY, -EUCLEAN (not a database,
  * corrupt). */
 

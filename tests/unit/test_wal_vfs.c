@@ -333,8 +333,8 @@ static void test_checkpoint(void **state)
 	struct place *p = *state;
 	int n = 0;
 
-	/* Beyond wal_autocheckpoint, and round again from the start of the log. */
-	for (; n < 2400; n += 40)
+	/* Far enough for a checkpoint, and round again from the start of the log. */
+	for (; n < 12 * DB_CHECKPOINT_PAGES / 5; n += 40)
 		rows(p->db, n + 1, n + 40);
 	check_files_hold(p, n);
 	run(p->db, "PRAGMA wal_checkpoint(TRUNCATE)");
