@@ -69,7 +69,7 @@ static int64_t now_ns(clockid_t clock)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* As lib/db opens it for the store: no mutexes, no count of memory, the same pragmas. */
+/* As lib/db opens it for the store: no mutexes, no count of memory, the same pragmas, checkpoints as rare. */
 static void open_database(const char *path)
 {
 	sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
